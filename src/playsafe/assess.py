@@ -1,0 +1,359 @@
+"""The grid of a study: roles × methods × seeds, stage by stage, each cell in its own run directory.
+
+    <output_dir>/<role>/scores/          RDS scores of the role's rows
+    <output_dir>/base/                   the aligned model on the suites (no role prompt: one for all roles)
+    <output_dir>/<role>/base/            the aligned model on the role's references
+    <output_dir>/<role>/<method>/seed-N/ one training run and its evaluation
+
+Every stage goes on where it stopped; a finished cell is never computed again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from playsafe import checks, judges, methods, sources
+from playsafe.config import MethodConfig, ModelConfig, StudyConfig
+from playsafe.data.chat import Fitted, render_dialogue
+from playsafe.data.collate import TrainRow
+from playsafe.errors import BadInput
+from playsafe.evaluate import evaluate
+from playsafe.metrics import SuiteKind
+from playsafe.models.loading import Aligned, attach_adapter, load_aligned, load_weights
+from playsafe.provenance import environment
+from playsafe.records import Dialogue, Prompt, Role, Score
+from playsafe.rundir import RunDir, read_json, write_json
+from playsafe.scoring import score_rows
+from playsafe.sources import PromptSet, RoleData, system_text
+from playsafe.train import train
+
+SCHEMA = 1  # raised when a change of ours alters numbers; old run directories are then refused
+NOT_NUMBERS = {"save_steps", "logging_steps", "report_to"}  # training settings that change no number
+
+
+class Reporter(Protocol):
+    """Where progress goes; the command line shows it."""
+
+    def task(self, label: str, total: int | None) -> AbstractContextManager[Callable[..., None]]:
+        """A bar of `total` steps; calling it with n, and optionally a new total, advances it by n."""
+
+    def note(self, text: str) -> None: ...
+
+
+class Silent:
+    """A reporter that says nothing."""
+
+    @contextmanager
+    def task(self, label: str, total: int | None) -> Iterator[Callable[..., None]]:
+        yield lambda n, total=None: None
+
+    def note(self, text: str) -> None:
+        pass
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One training run of the grid."""
+
+    role: Role
+    method: MethodConfig
+    seed: int
+
+    @property
+    def label(self) -> str:
+        return f"{self.role.name} · {self.method.key} · seed {self.seed}"
+
+
+class Study:
+    """A configured study with its resident aligned model."""
+
+    def __init__(self, config: StudyConfig, reporter: Reporter | None = None) -> None:
+        self.config, self.reporter = config, reporter or Silent()
+        self.root = Path(config.output_dir)
+        self.roles = sources.roles(config.roles)
+        slugs = {slug(role.name) for role in self.roles}
+        if len(slugs) < len(self.roles):
+            raise BadInput("two roles would share a directory; their names differ only in punctuation.")
+        if not self.roles:
+            raise BadInput("the study has no role.", where="roles.names")
+        self.judge = judges.get(config.evaluation.judge)
+        for method in config.methods:
+            methods.parse_options(method)
+        self.suites: list[PromptSet] = [sources.suite(suite) for suite in config.evaluation.suites]
+        self._data: dict[str, RoleData] = {}
+        self._aligned: Aligned | None = None
+        self._fitted: dict[str, list[tuple[Dialogue, Fitted]]] = {}
+
+    # --- what the cells are made of -------------------------------------------------------------------
+
+    @property
+    def aligned(self) -> Aligned:
+        if self._aligned is None:
+            self._aligned = load_aligned(self.config.model)
+        return self._aligned
+
+    def data(self, role: Role) -> RoleData:
+        if role.name not in self._data:
+            self._data[role.name] = sources.role_data(self.config.data, self.config.roles.path, role)
+        return self._data[role.name]
+
+    def fitted(self, role: Role) -> list[tuple[Dialogue, Fitted]]:
+        """Every training row with what became of it under the length limit."""
+        if role.name not in self._fitted:
+            system = system_text(self.config.training.system, role)
+            data, renderer = self.config.data, self.aligned.renderer
+            rows = [
+                (d, render_dialogue(renderer, d, system, data.max_length, data.overlong)) for d in self.data(role).train
+            ]
+            lost = [d for d, f in rows if f.outcome == "dropped"]
+            if lost:
+                self.reporter.note(f"{role.name}: {len(lost)} of {len(rows)} rows are over max_length and dropped")
+            self._fitted[role.name] = rows
+        return self._fitted[role.name]
+
+    def cells(self) -> list[Cell]:
+        return [Cell(r, m, s) for r in self.roles for m in self.config.methods for s in self.config.seeds]
+
+    @cached_property
+    def model_identity(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "weights": self.aligned.weights_hash,
+            "template": self.aligned.renderer.template_hash,
+            "dtype": str(self.aligned.model.dtype),
+        }
+
+    @cached_property
+    def evaluation_identity(self) -> dict[str, Any]:
+        config = self.config.evaluation
+        return {
+            "suites": {suite.config.name: [suite.config.kind, suite.hash] for suite in self.suites},
+            "system": config.system,
+            "judge": [self.judge.name, self.judge.version],
+            "generation": config.generation.model_dump(),
+            "in_character": config.in_character,
+        }
+
+    def open(self) -> None:
+        """Claim the output directory for this study; refuses the directory of another one."""
+        data = self.config.data.model_dump()
+        training = self.config.training.model_dump(exclude=NOT_NUMBERS)
+        identity = {**self.model_identity, "data": data, "training": training, "evaluation": self.evaluation_identity}
+        RunDir(self.root, identity)
+        write_json(self.root / "study.json", self.config.model_dump())
+        write_json(self.root / "provenance.json", environment())
+
+    def _run(self, path: Path, **identity: Any) -> RunDir:
+        run = RunDir(path, {**self.model_identity, **identity})
+        if not (run / "provenance.json").exists():
+            write_json(run / "provenance.json", environment())
+        return run
+
+    # --- stages ---------------------------------------------------------------------------------------
+
+    def score(self, role: Role) -> dict[str, Score]:
+        """RDS scores of a role's training rows, by id."""
+        fitted = [(d, f) for d, f in self.fitted(role) if f.rendered is not None]
+        run = self._run(
+            self.root / slug(role.name) / "scores",
+            kind="scores",
+            data=self.data(role).hash,
+            length=[self.config.data.max_length, self.config.data.overlong, self.config.training.system],
+        )
+        renderer, ids = self.aligned.renderer, [d.id for d, _ in fitted]
+        under = [
+            [renderer.render(f.messages, d.reply, system=system, where=d.source) for d, f in fitted]
+            for system in (role.prompt, role.unsafe_prompt)
+        ]
+        self._check_length(role, under)
+        run.status("scoring", rows=len(ids))
+        with self.reporter.task(f"score {role.name}", len(ids)) as advance:
+            scores = score_rows(
+                self.aligned.model,
+                role.name,
+                ids,
+                *under,
+                run / "scores.jsonl",
+                tokens_per_batch=self.config.scoring.tokens_per_batch,
+                advance=advance,
+            )
+        if not run.finished:
+            flagged = sum(score.gap > self.config.scoring.threshold for score in scores)
+            run.finish({"role": role.name, "kind": "scores", "rows": len(scores), "flagged": flagged})
+        return {score.id: score for score in scores}
+
+    def train(self, cell: Cell) -> RunDir:
+        """Train one cell; the run directory then holds training.json and the weights."""
+        role, config = cell.role, self.config
+        method, options = methods.get(cell.method.name), methods.parse_options(cell.method)
+        data = self.data(role)
+        run = self._run(
+            self.root / slug(role.name) / slug(cell.method.key) / f"seed-{cell.seed}",
+            kind="run",
+            role=[role.name, data.hash],
+            method=[method.name, options.model_dump()],
+            seed=cell.seed,
+            threshold=config.scoring.threshold,
+            training=config.training.model_dump(exclude=NOT_NUMBERS),
+            length=[config.data.max_length, config.data.overlong],
+            evaluation=self.evaluation_identity,
+        )
+        if (run / "training.json").exists():
+            return run
+        scores = self.score(role) if method.needs_scores(options) else {}
+        if getattr(options, "threshold", 0.0) is None:
+            options = options.model_copy(update={"threshold": config.scoring.threshold})
+        fitted = [(d, f.rendered) for d, f in self.fitted(role) if f.rendered is not None]
+        checks.all_accounted(len(data.train), len(fitted), len(self.fitted(role)) - len(fitted))
+        subset = method.subset([d.id for d, _ in fitted], scores, options, cell.seed)
+        write_json(
+            run / "subset.json",
+            {"rule": subset.rule, "threshold": subset.threshold, "share": subset.share, "ids": sorted(subset.ids)},
+        )
+        rows = []
+        for number, (dialogue, rendered) in enumerate(fitted):
+            weighed = method.weigh(rendered.ids, rendered.reply_mask, dialogue.id in subset.ids, options)
+            rows.append(TrainRow(number, rendered.ids, weighed.weights, weighed.counts))
+        run.status("training", rows=len(rows))
+        renderer = self.aligned.renderer
+        pad = renderer.tokenizer.pad_token_id
+        with self.reporter.task(f"train {cell.label}", None) as advance:
+            result = train(
+                self.aligned.model,
+                method,
+                options,
+                rows,
+                config.training,
+                run.path,
+                seed=cell.seed,
+                pad_id=pad if pad is not None else renderer.end_of_turn,
+                end_of_turn=renderer.end_of_turn,
+                second_model=lambda: load_weights(config.model),
+                progress=lambda step, total: advance(1, total),
+            )
+        if config.training.lora is None:
+            self._aligned = None  # trained in place: the next user loads the original again
+        dropped = len(data.train) - len(rows)
+        counts = {**data.counts, "trained": len(rows), "dropped": dropped}
+        write_json(run / "training.json", {**result, "share": subset.share, "rule": subset.rule, "counts": counts})
+        return run
+
+    def evaluate(self, cell: Cell) -> None:
+        """Evaluate a trained cell and write its summary.json."""
+        run = self.train(cell)
+        if run.finished:
+            return
+        lora = self.config.training.lora is not None
+        model: Any = (
+            attach_adapter(self.aligned.model, run / "adapter")
+            if lora
+            else load_weights(ModelConfig(name_or_path=str((run / "model").resolve()), **self._placement()))
+        )
+        frozen = model.unload if lora else (lambda: self.aligned.model)
+        sets = [*self._suite_sets(), self._reference_set(cell.role)]
+        estimates = self._evaluate(run, cell.label, model, frozen, sets, cell.role)
+        if lora and hasattr(model, "peft_config") and not self.config.evaluation.in_character:
+            model.unload()
+        training = read_json(run / "training.json")
+        run.finish(
+            {
+                "kind": "run",
+                "role": cell.role.name,
+                "tags": cell.role.tags,
+                "method": cell.method.key,
+                "options": methods.parse_options(cell.method).model_dump(by_alias=True),
+                "seed": cell.seed,
+                "model": self.config.model.name_or_path,
+                "share": training["share"],
+                "estimates": estimates,
+                "training": training,
+                "version": environment()["versions"]["playsafe"],
+            }
+        )
+
+    def base(self, role: Role | None) -> None:
+        """Evaluate the untouched model: on the suites (role None), on a role's references, or under its prompt."""
+        prompted = self.config.evaluation.system == "role"
+        if role is None and prompted:
+            return  # each role's base run asks the suites under that role's prompt
+        path = self.root / "base" if role is None else self.root / slug(role.name) / "base"
+        run = self._run(
+            path,
+            kind="base",
+            role=None if role is None else [role.name, self.data(role).hash],
+            evaluation=self.evaluation_identity,
+        )
+        if run.finished:
+            return
+        sets = self._suite_sets() if role is None else [self._reference_set(role)]
+        if role is not None and prompted:
+            sets = [*self._suite_sets(), *sets]
+        model = self.aligned.model
+        label = f"base · {role.name}" if role else "base"
+        estimates = self._evaluate(run, label, model, lambda: model, sets, role)
+        run.finish(
+            {
+                "kind": "base",
+                "role": role.name if role else None,
+                "tags": role.tags if role else (),
+                "method": "base",
+                "seed": None,
+                "model": self.config.model.name_or_path,
+                "estimates": estimates,
+                "version": environment()["versions"]["playsafe"],
+            }
+        )
+
+    def run(self) -> None:
+        """The whole grid; repeating the call continues it."""
+        self.open()
+        self.base(None)
+        for role in self.roles:
+            self.base(role)
+            self.score(role)
+        for cell in self.cells():
+            self.evaluate(cell)
+
+    # --- details --------------------------------------------------------------------------------------
+
+    def _placement(self) -> dict[str, Any]:
+        return self.config.model.model_dump(include={"device", "dtype", "attn_implementation", "trust_remote_code"})
+
+    def _suite_sets(self) -> list[tuple[str, SuiteKind, Sequence[Prompt]]]:
+        return [(suite.config.name, suite.config.kind, suite.prompts) for suite in self.suites]
+
+    def _reference_set(self, role: Role) -> tuple[str, SuiteKind, Sequence[Prompt]]:
+        return ("references", "references", sources.reference_prompts(self.data(role)))
+
+    def _evaluate(
+        self, run: RunDir, label: str, model: Any, frozen: Any, sets: Sequence[Any], role: Role | None
+    ) -> list[Mapping[str, Any]]:
+        run.status("evaluating")
+        total = sum(len(prompts) for _, _, prompts in sets)
+        with self.reporter.task(f"evaluate {label}", total) as advance:
+            found = evaluate(
+                model, frozen, self.aligned.renderer, sets, self.config.evaluation, role, run, advance
+            )
+        return [estimate.to_json() for estimate in found]
+
+    def _check_length(self, role: Role, rendered: Sequence[Sequence[Any]]) -> None:
+        limit = getattr(self.aligned.model.config.get_text_config(), "max_position_embeddings", None)
+        longest = max((len(row.ids) for rows in rendered for row in rows), default=0)
+        if limit and longest > limit:
+            raise BadInput(
+                f"a row has {longest} tokens under the role prompt; the model reads {limit}.",
+                where=f"role {role.name}",
+                next="Lower data.max_length and set data.overlong to drop or truncate.",
+            )
+
+
+def slug(name: str) -> str:
+    """A directory name for a role or method: letters, digits, dot, dash and underscore."""
+    cleaned = re.sub(r"[^\w.-]+", "_", name).strip("._") or "role"
+    return cleaned if cleaned not in ("base", "scores") else f"{cleaned}_"

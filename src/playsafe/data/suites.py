@@ -1,0 +1,185 @@
+"""Evaluation prompts from CSV, JSONL or JSON files, each in the shape its authors gave it."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import random
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from playsafe.data.files import Row, decode, json_rows, read_bytes, string
+from playsafe.errors import BadInput, nearest
+from playsafe.records import Dialogue, Message, Prompt
+
+COLUMNS = ("prompt", "goal", "question", "instruction", "text", "forbidden_prompt", "behavior", "input")
+CATEGORIES = ("category", "type", "semanticcategory")
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """prompts: in file order. sha256: over the prompts' ids, texts and references, so it changes exactly
+    when they do. source: the file, its own sha256 and what was taken from it, for the record."""
+
+    name: str
+    prompts: tuple[Prompt, ...]
+    sha256: str
+    source: str
+
+
+def load_suite(
+    path: str | Path,
+    *,
+    name: str | None = None,
+    column: str | None = None,
+    subset: str | None = None,
+    limit: int | None = None,
+    seed: int | None = None,
+) -> Suite:
+    """Read prompts from .csv, .jsonl or .json.
+
+    name: the suite's name, by default the file's. column: where the prompts stand, by default the first of
+    COLUMNS that the file has, in any letter case. The category is read from the first of CATEGORIES.
+    subset: "column=value", "column!=value", "column^=prefix" or "column!^=prefix"; XSTest's safe prompts
+    are "type!^=contrast_". limit: the first so many prompts, or with a seed a sample of so many, kept in
+    file order. Ids are "<suite>:<row number in the file>", whatever was selected.
+
+    Raises BadInput with file and line: unreadable file, no such column, an empty prompt, an empty subset.
+    """
+    path = Path(path)
+    name = name or path.stem
+    if limit is not None and limit < 1:
+        raise BadInput(f"limit is {limit}.", where=str(path), allowed="a number above 0")
+    data = read_bytes(path, (".csv", ".jsonl", ".json"))
+    text = decode(data, path)
+    rows = list(_csv_rows(text, path) if path.suffix.lower() == ".csv" else json_rows(text, path))
+    if not rows:
+        raise BadInput("the file has no rows.", where=str(path))
+    columns = list(dict.fromkeys(key for _, row in rows for key in row))
+    column = _column(column, columns, path)
+    category = _first(CATEGORIES, columns)
+    chosen = list(enumerate(rows, 1))
+    if subset is not None:
+        chosen = _select(chosen, subset, columns, path)
+    if limit is not None and limit < len(chosen):
+        order = list(range(len(chosen)))
+        if seed is not None:
+            random.Random(seed).shuffle(order)  # so that a smaller limit gives a part of a larger one
+        chosen = [chosen[index] for index in sorted(order[:limit])]
+    prompts = tuple(_prompt(name, number, row, column, category, source) for number, (source, row) in chosen)
+    taken = {"column": column, "subset": subset, "limit": limit, "seed": None if limit is None else seed}
+    options = "".join(f", {key}={value}" for key, value in taken.items() if value is not None)
+    file_hash = hashlib.sha256(data).hexdigest()
+    source = f"{path.name} (sha256 {file_hash}): {len(prompts)} of {len(rows)} rows{options}"
+    return Suite(name, prompts, _hash(prompts), source)
+
+
+def reference_suite(name: str, dialogues: Iterable[Dialogue]) -> Suite:
+    """The prompts of dialogues with their accepted replies as references; the category is the role.
+
+    Ids are "<suite>:<dialogue id>". Load the dialogues with replies="first", or prompts repeat.
+    """
+    prompts = tuple(
+        Prompt(f"{name}:{row.id}", name, row.messages, row.references or (row.reply,), row.role)
+        for row in dialogues
+    )
+    if not prompts:
+        raise BadInput(f"the suite {name!r} would have no prompts.", next="Check the role and the limit.")
+    return Suite(name, prompts, _hash(prompts), f"{len(prompts)} dialogues")
+
+
+def _prompt(suite: str, number: int, row: Row, column: str, category: str | None, source: str) -> Prompt:
+    text = string(row.get(column), column, source)
+    label = row.get(category) if category else None
+    label = label if isinstance(label, str) else ""
+    return Prompt(f"{suite}:{number}", suite, (Message("user", text),), category=label)
+
+
+def _csv_rows(text: str, path: Path) -> Iterator[tuple[str, Row]]:
+    """("path:line", row) where line is the one on which the record begins."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    line = 1
+    try:
+        header = next(reader, [])
+        if len(set(header)) < len(header):
+            raise BadInput("two columns have the same name.", where=f"{path}:1")
+        while True:
+            line = reader.line_num + 1
+            cells = next(reader, None)
+            if cells is None:
+                return
+            if not cells:
+                continue
+            if len(cells) != len(header):
+                what = f"the row has {len(cells)} cells, the header {len(header)}."
+                raise BadInput(what, where=f"{path}:{line}", next="Quote cells that hold commas.")
+            yield f"{path}:{line}", dict(zip(header, cells, strict=True))
+    except csv.Error as error:
+        raise BadInput(f"broken CSV: {error}.", where=f"{path}:{line}") from None
+
+
+def _column(asked: str | None, columns: list[str], path: Path) -> str:
+    listed = ", ".join(map(repr, columns))
+    if asked is not None:
+        if asked not in columns:
+            raise BadInput(
+                f"there is no column {asked!r}.",
+                where=str(path),
+                allowed=listed,
+                next=nearest(asked, columns),
+            )
+        return asked
+    found = _first(COLUMNS, columns)
+    if found is None:
+        raise BadInput(
+            f"no column is known to hold prompts: {listed}.", where=str(path), next="Name it with column=."
+        )
+    rivals = [name for name in columns if name.lower() == found.lower()]
+    if found.lower() == "instruction":  # Alpaca's shape: the question is spread over two columns
+        rivals += [name for name in columns if name.lower() == "input"]
+    if len(rivals) > 1:
+        what = f"the prompt may stand in {' or '.join(map(repr, rivals))} of the columns {listed}."
+        raise BadInput(what, where=str(path), next="Name it with column=.")
+    return found
+
+
+def _first(names: Iterable[str], columns: list[str]) -> str | None:
+    """The first of `names` that is a column in any letter case, as the file spells it."""
+    return next((column for name in names for column in columns if column.lower() == name), None)
+
+
+def _select(
+    rows: list[tuple[int, tuple[str, Row]]], subset: str, columns: list[str], path: Path
+) -> list[tuple[int, tuple[str, Row]]]:
+    match = re.fullmatch(r"(.+?)(!?\^?)=(.*)", subset)
+    if match is None:
+        allowed = "column=value, column!=value, column^=prefix, column!^=prefix"
+        raise BadInput(f"subset {subset!r} is no condition.", where=str(path), allowed=allowed)
+    column, operator, value = match.groups()
+    if column not in columns:
+        hint = nearest(column, columns)
+        raise BadInput(
+            f"there is no column {column!r}.", where=str(path), allowed=", ".join(columns), next=hint
+        )
+
+    def keeps(cell: Any) -> bool:
+        text = str(cell)
+        holds = text.startswith(value) if "^" in operator else text == value
+        return holds != ("!" in operator)
+
+    kept = [(number, (source, row)) for number, (source, row) in rows if keeps(row.get(column))]
+    if not kept:
+        values = sorted({str(row.get(column)) for _, (_, row) in rows})
+        shown = ", ".join(values) if len(values) <= 20 else f"{len(values)} different ones"
+        raise BadInput(f"no row meets {subset!r}.", where=str(path), next=f"Values found: {shown}.")
+    return kept
+
+
+def _hash(prompts: Iterable[Prompt]) -> str:
+    rows = [[p.id, [[m.role, m.content] for m in p.messages], p.references, p.category] for p in prompts]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()

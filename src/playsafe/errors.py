@@ -1,0 +1,56 @@
+"""One family of errors: what is wrong, where, what is allowed, what to do next.
+
+The command line prints exactly these four parts on one line and leaves with `exit_code`; a traceback is
+shown only for a bug of ours. To add an error, subclass `PlaysafeError` and choose the exit code.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PlaysafeError(Exception):
+    """Base of every error that a user can cause or mend.
+
+    what: the fault, with the offending value.
+    where: file, line, key or row in which it stands.
+    allowed: what would have been accepted.
+    next: the step that mends it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, what: str, *, where: str = "", allowed: str = "", next: str = "") -> None:
+        self.what, self.where, self.allowed, self.next = what, where, allowed, next
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        if self.allowed:
+            text += f" Allowed: {self.allowed}."
+        if self.next:
+            text += f" {self.next}"
+        return " ".join(text.split())
+
+
+class BadInput(PlaysafeError, ValueError):
+    """A file, an option, a row or a model that cannot be used as given."""
+
+
+class CheckFailed(PlaysafeError, RuntimeError):
+    """A self-check at the start of or during a run did not hold; the numbers would not be trustworthy."""
+
+    exit_code = 3
+
+
+class MissingDependency(PlaysafeError, ImportError):
+    """An optional package is not installed."""
+
+    exit_code = 3
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """A sentence that names the choice nearest to `word`, or an empty string when none is near."""
+    found = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.6)
+    return f"Did you mean {found[0]!r}?" if found else ""

@@ -1,0 +1,95 @@
+"""Training methods: one file each, and this folder is the registry.
+
+A new method is one new file with a module-level `METHOD`. It says which rows its safety term sees, how each
+token is weighed, and what the loss is; the Trainer, the CLI and the contract tests find it by enumeration.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from playsafe.config import MethodConfig, explain
+from playsafe.errors import BadInput, nearest
+from playsafe.records import Score, Subset
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from playsafe.models.policy import Policy
+
+
+class Options(BaseModel):
+    """Base of every method's options; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Weighed(NamedTuple):
+    """What one row contributes to each term: a weight per position and an amount to the denominator.
+
+    The weight at position t belongs to the prediction made there, that is of token t + 1.
+    """
+
+    weights: dict[str, list[float]]
+    counts: dict[str, float]
+
+
+class Loss(NamedTuple):
+    """total: the scalar to differentiate. terms: each term's part before its factor, for the log."""
+
+    total: Tensor
+    terms: dict[str, Tensor]
+
+
+class Method(Protocol):
+    """What a method file provides as `METHOD`."""
+
+    name: str
+    summary: str
+    source: str
+    Options: type[Options]
+
+    def factors(self, options: Any) -> dict[str, float]:
+        """Terms of the loss and the factor of each (λ and the like)."""
+
+    def needs_scores(self, options: Any) -> bool: ...
+
+    def subset(self, ids: Sequence[str], scores: Mapping[str, Score], options: Any, seed: int) -> Subset:
+        """The rows that the safety term sees."""
+
+    def weigh(self, ids: Sequence[int], reply_mask: Sequence[bool], in_subset: bool, options: Any) -> Weighed: ...
+
+    def loss(self, policy: Policy, batch: dict[str, Any], scale: Mapping[str, Tensor], options: Any) -> Loss:
+        """Σ_terms scale·Σ_t weight·value over the batch; scale holds factor / denominator of the whole step."""
+
+
+def names() -> list[str]:
+    """Names of all methods: the files of this folder."""
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+
+
+def get(name: str) -> Method:
+    """The method of that name; BadInput names the nearest one."""
+    if name not in names():
+        raise BadInput(
+            f"unknown method {name!r}. {nearest(name, names())}", where="methods", allowed=", ".join(names())
+        )
+    return importlib.import_module(f"{__name__}.{name}").METHOD
+
+
+def parse_options(config: MethodConfig) -> Any:
+    """The validated options of one configured method."""
+    method = get(config.name)
+    try:
+        return method.Options.model_validate(config.options)
+    except ValidationError as error:
+        raise explain(error, method.Options, f"methods.{config.key}.options") from None
+
+
+def any_needs_scores(configs: Iterable[MethodConfig]) -> bool:
+    return any(get(config.name).needs_scores(parse_options(config)) for config in configs)

@@ -1,0 +1,92 @@
+"""SaRFT (arXiv 2502.20968): cross-entropy on all rows, KL to the frozen model on the RDS subset.
+
+L = E_D[CE(y)] + λ · E_{D_h}[KL(p_ref ‖ p_θ)]                                              (RBO)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from playsafe.errors import BadInput
+from playsafe.methods import Loss, Weighed
+from playsafe.methods import Options as BaseOptions
+from playsafe.records import Score, Subset
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from playsafe.models.policy import Policy
+
+
+class Options(BaseOptions):
+    """Each field is explained in docs/papers.md with what paper and released code do."""
+
+    lam: float = Field(1.0, ge=0, alias="lambda", description="λ, weight of the KL term")
+    direction: Literal["forward", "reverse"] = "forward"
+    tokens: Literal["reply", "all"] = "reply"
+    denominator: Literal["subset", "all"] = "subset"
+    subset: Literal["score", "random", "flip", "all", "none"] = "score"
+    threshold: float | None = Field(None, description="τ; the study's scoring.threshold when absent")
+    preset: Literal["paper", "released"] = "paper"
+
+    model_config = BaseOptions.model_config | {"populate_by_name": True}
+
+
+class SaRFT:
+    name = "sarft"
+    summary = "cross-entropy on all rows, KL to the frozen model on the rows RDS flags"
+    source = "arXiv 2502.20968"
+    Options = Options
+
+    def factors(self, options: Options) -> dict[str, float]:
+        return {"ce": 1.0, "kl": options.lam}
+
+    def needs_scores(self, options: Options) -> bool:
+        return options.subset in ("score", "random", "flip")
+
+    def subset(self, ids: Sequence[str], scores: Mapping[str, Score], options: Options, seed: int) -> Subset:
+        from playsafe.objectives import select
+
+        threshold = options.threshold or 0.0
+        if self.needs_scores(options):
+            missing = [i for i in ids if i not in scores]
+            if missing:
+                raise BadInput(
+                    f"{len(missing)} rows have no score, the first is {missing[0]!r}.",
+                    where="scores.jsonl",
+                    next="Run `playsafe score` on the same data.",
+                )
+            gaps = {i: scores[i].gap for i in ids}
+        else:
+            gaps = dict.fromkeys(ids, 0.0)
+        chosen = select(gaps, options.subset, threshold=threshold, seed=seed)
+        return Subset(options.subset, threshold, len(chosen) / len(ids) if ids else 0.0, chosen)
+
+    def weigh(self, ids: Sequence[int], reply_mask: Sequence[bool], in_subset: bool, options: Options) -> Weighed:
+        if options.preset == "released":
+            return self._released(ids, reply_mask, in_subset)
+        reply = [1.0 if m else 0.0 for m in reply_mask[1:]] + [0.0]
+        seen = reply if options.tokens == "reply" else [1.0] * (len(ids) - 1) + [0.0]
+        kl = seen if in_subset else [0.0] * len(ids)
+        counted = sum(seen) if in_subset or options.denominator == "all" else 0.0
+        return Weighed({"ce": reply, "kl": kl}, {"ce": sum(reply), "kl": counted})
+
+    def _released(self, ids: Sequence[int], reply_mask: Sequence[bool], in_subset: bool) -> Weighed:
+        """The released code's weights: both terms over n_i + 1e-5, KL at every position, mean over rows."""
+        import torch
+
+        from playsafe.objectives import released_weights
+
+        ce, kl = released_weights(
+            torch.tensor([list(reply_mask)]), torch.ones(1, len(ids)), torch.tensor([in_subset])
+        )
+        return Weighed({"ce": ce[0].tolist(), "kl": kl[0].tolist()}, {"ce": 1.0, "kl": 1.0})
+
+    def loss(self, policy: Policy, batch: dict[str, Any], scale: Mapping[str, Tensor], options: Options) -> Loss:
+        return policy.ce_kl(batch, scale, direction=options.direction)
+
+
+METHOD = SaRFT()

@@ -1,0 +1,1 @@
+"""Loading models, the frozen reference policy, the training forward and generation."""

@@ -1,0 +1,67 @@
+"""Replies from a model in process: prompts of one batch are padded on the left and decoded together."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import torch
+from transformers import GenerationConfig as HFGenerationConfig
+
+from playsafe.config import GenerationConfig
+from playsafe.data.chat import ChatRenderer
+
+
+class Generated(NamedTuple):
+    """text without control tokens; tokens counted with the stop token; how the reply ended."""
+
+    text: str
+    tokens: int
+    finish: Literal["stop", "length"]
+
+
+def decoding(model: Any, renderer: ChatRenderer, config: GenerationConfig) -> HFGenerationConfig:
+    """Greedy, or the model's own sampling settings; all stop tokens of the family in both cases."""
+    own = model.generation_config.to_dict() if config.sampling == "model" and model.generation_config else {}
+    keep = ("do_sample", "temperature", "top_p", "top_k", "repetition_penalty", "min_p")
+    chosen = {key: own[key] for key in keep if own.get(key) is not None} or {"do_sample": False}
+    pad = renderer.tokenizer.pad_token_id
+    return HFGenerationConfig(
+        **chosen,
+        max_new_tokens=config.max_new_tokens,
+        eos_token_id=sorted(renderer.stop_ids),
+        pad_token_id=pad if pad is not None else min(renderer.stop_ids),
+    )
+
+
+@torch.no_grad()
+def generate(
+    model: Any, renderer: ChatRenderer, prompts: Sequence[Sequence[int]], config: GenerationConfig
+) -> list[Generated]:
+    """One reply to each prompt (token ids). Sampling is seeded by config.seed and the prompts themselves,
+    so that a batch gives the same replies whenever it is run."""
+    settings = decoding(model, renderer, config)
+    pad = settings.pad_token_id
+    width = max(len(ids) for ids in prompts)
+    ids_BT = torch.full((len(prompts), width), pad, dtype=torch.long)
+    attention_BT = torch.zeros(len(prompts), width, dtype=torch.long)
+    for i, ids in enumerate(prompts):
+        ids_BT[i, width - len(ids) :] = torch.tensor(ids)
+        attention_BT[i, width - len(ids) :] = 1
+    seed = hashlib.sha256(f"{config.seed}{[list(p) for p in prompts]}".encode()).digest()
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(int.from_bytes(seed[:7], "big"))
+        output = model.generate(
+            input_ids=ids_BT.to(model.device),
+            attention_mask=attention_BT.to(model.device),
+            generation_config=settings,
+        )
+    return [_cut(row[width:].tolist(), renderer) for row in output]
+
+
+def _cut(ids: list[int], renderer: ChatRenderer) -> Generated:
+    end = next((i for i, token in enumerate(ids) if token in renderer.stop_ids), None)
+    kept = ids if end is None else ids[:end]
+    text = renderer.tokenizer.decode(kept, skip_special_tokens=True).strip()
+    return Generated(text, len(kept) + (end is not None), "length" if end is None else "stop")

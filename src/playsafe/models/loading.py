@@ -1,0 +1,141 @@
+"""The only place that calls `from_pretrained`: base models, adapters, tokenizers."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+
+from playsafe.config import ModelConfig
+from playsafe.data.chat import ChatRenderer
+from playsafe.errors import BadInput
+from playsafe.provenance import model_hash
+from playsafe.rundir import read_json
+from playsafe.tiny import MODEL_DIR
+
+# initialisations that change the base weights, so that "adapter off" is not the original model
+BASE_CHANGING_INITS = ("pissa", "olora", "corda", "kasa", "loftq", "eva", "lora_ga")
+
+
+@dataclass
+class Aligned:
+    """The aligned chat model: weights, renderer and the hash that names them."""
+
+    model: PreTrainedModel
+    tokenizer: Any
+    renderer: ChatRenderer
+    config: ModelConfig
+    weights_hash: str
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+
+def resolve(name_or_path: str) -> str:
+    """'tiny' becomes the embedded model's directory; a path that looks local must exist."""
+    if name_or_path == "tiny":
+        return str(MODEL_DIR)
+    looks_local = name_or_path.startswith((".", "/", "~")) or name_or_path.count("/") > 1
+    path = Path(name_or_path).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").exists():
+            raise BadInput(
+                "the directory holds no config.json.",
+                where=name_or_path,
+                next="Point at a Hugging Face model directory.",
+            )
+        return str(path)
+    if looks_local or path.exists():
+        raise BadInput("no such model directory.", where=name_or_path, next="Check model.name_or_path.")
+    return name_or_path
+
+
+def load_tokenizer(config: ModelConfig) -> Any:
+    source = resolve(config.name_or_path)
+    try:
+        return AutoTokenizer.from_pretrained(
+            source, revision=config.revision, trust_remote_code=config.trust_remote_code
+        )
+    except (OSError, ValueError) as error:
+        raise BadInput(
+            f"the tokenizer cannot be loaded: {_first_line(error)}",
+            where=config.name_or_path,
+            next="Check the name, or download the model first (HF_HUB_OFFLINE forbids it).",
+        ) from None
+
+
+def load_weights(config: ModelConfig) -> PreTrainedModel:
+    """A fresh copy of the aligned model in eval mode, with `config.adapter` merged in."""
+    source = resolve(config.name_or_path)
+    options: dict[str, Any] = {"dtype": config.dtype, "revision": config.revision}
+    if config.attn_implementation:
+        options["attn_implementation"] = config.attn_implementation
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            source, use_safetensors=True, trust_remote_code=config.trust_remote_code, **options
+        )
+    except (OSError, ValueError) as error:
+        raise BadInput(
+            f"the model cannot be loaded: {_first_line(error)}",
+            where=config.name_or_path,
+            next="playsafe reads safetensors; check the name and the files.",
+        ) from None
+    if config.adapter:
+        model = attach_adapter(model, Path(config.adapter)).merge_and_unload()
+    device = config.device if config.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+    return model.to(device).eval()
+
+
+def load_aligned(config: ModelConfig) -> Aligned:
+    """Model, tokenizer and renderer; BadInput when one of them cannot be used."""
+    tokenizer = load_tokenizer(config)
+    renderer = ChatRenderer(tokenizer)  # refuses a tokenizer without a chat template before weights are read
+    model = load_weights(config)
+    stop = model.generation_config.eos_token_id if model.generation_config else None
+    stop_ids = stop if isinstance(stop, list) else [stop] if stop is not None else []
+    return Aligned(model, tokenizer, ChatRenderer(tokenizer, stop_ids), config, _weights_hash(config, model))
+
+
+def attach_adapter(model: PreTrainedModel, directory: Path) -> Any:
+    """A PEFT model with the adapter of `directory`; refuses adapters that rest on changed base weights."""
+    from peft import PeftModel
+
+    if not (directory / "adapter_config.json").exists():
+        raise BadInput("no adapter_config.json.", where=str(directory), next="Point at a PEFT adapter directory.")
+    refuse_base_changing(read_json(directory / "adapter_config.json").get("init_lora_weights"), str(directory))
+    return PeftModel.from_pretrained(model, str(directory)).eval()
+
+
+def refuse_base_changing(init: Any, where: str) -> None:
+    """An adapter whose initialisation changed the base weights cannot give the reference by switching it off."""
+    if isinstance(init, str) and init.lower().startswith(BASE_CHANGING_INITS):
+        raise BadInput(
+            f"init_lora_weights={init!r} changes the base weights: with the adapter off the model is not the "
+            "original one, so there is no reference policy.",
+            where=where,
+            allowed="true, 'gaussian', 'orthogonal'",
+            next="Merge the adapter into its base and use the merged model.",
+        )
+
+
+def free(*things: Any) -> None:
+    """Give memory back after the caller has dropped a model."""
+    del things
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _weights_hash(config: ModelConfig, model: PreTrainedModel) -> str:
+    source = Path(resolve(config.name_or_path))
+    named = model_hash(source) if source.is_dir() else f"{config.name_or_path}@{model.config._commit_hash}"
+    return f"{named}+{model_hash(Path(config.adapter))}" if config.adapter else named
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300]

@@ -1,0 +1,54 @@
+"""Versions, hashes and devices that travel with every result."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("playsafe", "torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of the packages that can change a number."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "source"
+    return found
+
+
+def environment() -> dict[str, Any]:
+    """Versions and the device; no host name, no path, no user."""
+    import torch
+
+    cuda = torch.cuda.is_available()
+    return {
+        "versions": versions(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "device": torch.cuda.get_device_name(0) if cuda else "cpu",
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+    }
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes (hex)."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def model_hash(path: Path) -> str:
+    """SHA-256 over configuration, weights and tokenizer files of a local model or adapter directory."""
+    total = hashlib.sha256()
+    suffixes = {".json", ".safetensors", ".jinja", ".model"}
+    files = sorted(file for file in path.iterdir() if file.suffix in suffixes and file.name != "training.json")
+    for file in files:
+        total.update(f"{file.name}:{file_hash(file)}\n".encode())
+    return total.hexdigest()[:16]

@@ -1,0 +1,151 @@
+"""The only writer of run files: atomic, resumable, finished only when summary.json lies there.
+
+A run directory belongs to one identity (a hash of everything that can change a number). Opened with
+another identity it is refused, so that no run continues on top of another one's files. JSONL files are
+append-only; a line torn by a kill is cut off when the file is opened again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from playsafe.errors import BadInput
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys, the form that is hashed."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 (first 16 hex digits) of a JSON-able value."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old content or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as handle:
+        handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())
+    temporary.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Content of a JSON file; BadInput when it is missing or broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadInput("the file does not exist.", where=str(path)) from None
+    except json.JSONDecodeError as error:
+        raise BadInput(f"broken JSON: {error.msg}.", where=f"{path}:{error.lineno}") from None
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """Complete lines of a JSONL file (none when it does not exist); a torn last line is left out."""
+    if not path.exists():
+        return []
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    return [json.loads(line) for line in whole.splitlines() if line.strip()]
+
+
+def append_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Append rows in one write and force them to disk."""
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as handle:
+        handle.write(text.encode())
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Replace a JSONL file as a whole."""
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def cut_torn_line(path: Path) -> None:
+    """Remove what follows the last newline, the trace of a kill in the middle of a write."""
+    if path.exists():
+        content = path.read_bytes()
+        end = content.rfind(b"\n") + 1
+        if end < len(content):
+            with path.open("rb+") as handle:
+                handle.truncate(end)
+
+
+class RunDir:
+    """One run on disk. `identity` lists everything that can change a number of this run."""
+
+    def __init__(self, path: Path, identity: dict[str, Any]) -> None:
+        self.path, self.identity = path, identity
+        stored = path / "config.yaml"
+        if stored.exists():
+            _refuse_other(path, read_json(stored), identity)
+        else:
+            if path.exists() and any(path.iterdir()):
+                raise BadInput(
+                    "the directory holds other files and no run of ours.",
+                    where=str(path),
+                    next="Choose another output_dir.",
+                )
+            write_json(stored, identity)  # JSON is YAML
+        for file in path.rglob("*.jsonl"):
+            cut_torn_line(file)
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    @property
+    def digest(self) -> str:
+        return digest(self.identity)
+
+    @property
+    def finished(self) -> bool:
+        return (self.path / "summary.json").exists()
+
+    def status(self, stage: str, **details: Any) -> None:
+        """Say what the run is doing; for people, read by nothing."""
+        write_json(self / "status.json", {"stage": stage, **details})
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        """Mark the run as done; the last file written."""
+        self.status("done")
+        write_json(self / "summary.json", {"identity": self.digest, **summary})
+
+
+def _refuse_other(path: Path, stored: dict[str, Any], identity: dict[str, Any]) -> None:
+    wanted = json.loads(canonical(identity))
+    if stored == wanted:
+        return
+    differing = ", ".join(sorted(_differences(stored, wanted))[:4])
+    raise BadInput(
+        f"the directory belongs to another study (it differs in {differing}).",
+        where=str(path),
+        next="Choose another output_dir, or delete the directory to start again.",
+    )
+
+
+def _differences(a: Any, b: Any, prefix: str = "") -> Iterator[str]:
+    if isinstance(a, dict) and isinstance(b, dict):
+        for key in a.keys() | b.keys():
+            yield from _differences(a.get(key), b.get(key), f"{prefix}.{key}" if prefix else str(key))
+    elif a != b:
+        yield prefix
+
+
+def find_runs(root: Path) -> list[Path]:
+    """Directories of finished runs under `root`, sorted."""
+    return sorted(file.parent for file in root.rglob("summary.json"))

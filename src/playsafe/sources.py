@@ -1,0 +1,119 @@
+"""From the configuration to roles, rows and suites, whether embedded or from the user's files."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+from playsafe.config import DataConfig, RolesConfig, SuiteConfig
+from playsafe.data.dialogues import load_dialogues
+from playsafe.data.roles import find_role, load_roles
+from playsafe.data.suites import load_suite
+from playsafe.errors import BadInput
+from playsafe.records import Dialogue, Prompt, Role
+from playsafe.rundir import digest
+from playsafe.tiny import demo
+
+
+@dataclass(frozen=True, slots=True)
+class RoleData:
+    """A role with its training rows and its held-out references; hash names all of their texts."""
+
+    role: Role
+    train: tuple[Dialogue, ...]
+    references: tuple[Dialogue, ...]
+    counts: dict[str, int]
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSet:
+    """A suite as it will be asked."""
+
+    config: SuiteConfig
+    prompts: tuple[Prompt, ...]
+    hash: str
+
+
+def roles(config: RolesConfig) -> list[Role]:
+    """The chosen roles, in the order of `names` or of the file. Raises BadInput for an unknown name."""
+    if config.path in demo.CASTS:
+        known = [demo.role(character) for character in demo.CASTS[config.path].values()]
+    else:
+        known = list(load_roles(Path(config.path)))
+    return [find_role(known, name) for name in config.names] if config.names is not None else known
+
+
+def role_data(config: DataConfig, roles_path: str, role: Role) -> RoleData:
+    """Training rows and references of one role. Without a references file `held_out` rows are kept back."""
+    if config.path == "tiny":
+        cast = demo.CASTS.get(roles_path, {})
+        if role.name not in cast:
+            raise BadInput(
+                f"the embedded world has no rows for the role {role.name!r}.",
+                where="data.path",
+                next="Set data.path to your rows, or roles.path to 'tiny'.",
+            )
+        train = demo.dialogues(cast[role.name], min(config.limit or demo.ROWS, demo.ROWS), part="train")
+        references = demo.dialogues(cast[role.name], demo.REFERENCES, part="references")
+        return _role_data(role, train, references, {"rows": len(train)})
+    path = Path(config.path.replace("{role}", role.name))
+    loaded = load_dialogues(path, role=role.name, replies=config.replies)
+    rows = list(loaded.dialogues)
+    if config.references is not None:
+        held = load_dialogues(Path(config.references.replace("{role}", role.name)), role=role.name).dialogues
+    else:
+        order = sorted(rows, key=lambda row: row.id)
+        random.Random(config.seed).shuffle(order)
+        kept_back = {row.id for row in order[: min(config.held_out, len(rows) // 2)]}
+        held = tuple(row for row in rows if row.id in kept_back)
+        rows = [row for row in rows if row.id not in kept_back]
+    counts = {**loaded.counts, "held_out": len(held), "over_limit": max(0, len(rows) - (config.limit or len(rows)))}
+    return _role_data(role, tuple(rows[: config.limit]), held, counts)
+
+
+def suite(config: SuiteConfig) -> PromptSet:
+    """The prompts of one configured suite."""
+    if config.path in demo.SUITES:
+        prompts = demo.SUITES[config.path]()
+        if config.limit:
+            prompts = prompts[: config.limit]
+    elif config.path.startswith("tiny:"):
+        raise BadInput(
+            f"the embedded world has no suite {config.path!r}.",
+            where=f"evaluation.suites.{config.name}",
+            allowed=", ".join(demo.SUITES),
+        )
+    else:
+        loaded = load_suite(
+            Path(config.path),
+            name=config.name,
+            column=config.column,
+            subset=config.subset,
+            limit=config.limit,
+            seed=config.seed,
+        )
+        return PromptSet(config, loaded.prompts, loaded.sha256[:16])
+    return PromptSet(config, prompts, digest([[p.id, [m.content for m in p.messages]] for p in prompts]))
+
+
+def reference_prompts(data: RoleData) -> tuple[Prompt, ...]:
+    """The held-out rows as prompts with their references."""
+    return tuple(
+        Prompt(row.id, "references", row.messages, row.references or (row.reply,)) for row in data.references
+    )
+
+
+def system_text(turn: str, role: Role | None) -> str | None:
+    """What a system setting means for a role: nothing, an empty turn, or the role prompt."""
+    if turn == "role" and role is not None:
+        return role.prompt
+    return "" if turn == "empty" else None
+
+
+def _role_data(
+    role: Role, train: tuple[Dialogue, ...], references: tuple[Dialogue, ...], counts: dict[str, int]
+) -> RoleData:
+    texts = [[row.id, [[m.role, m.content] for m in row.messages], row.reply] for row in (*train, *references)]
+    return RoleData(role, train, references, counts, digest([role.prompt, role.unsafe_prompt, texts]))

@@ -1,0 +1,281 @@
+"""One training run: the Trainer subclass, which knows no method by name, and the run around it."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+
+from playsafe import checks
+from playsafe.config import TrainingConfig
+from playsafe.data.collate import Collator, TrainRow
+from playsafe.errors import BadInput, nearest
+from playsafe.methods import Method
+from playsafe.models.heads import check_head
+from playsafe.models.loading import refuse_base_changing
+from playsafe.models.policy import install
+from playsafe.models.reference import AdapterOff, Bank, Reference, SecondModel
+from playsafe.rundir import append_jsonl, read_jsonl, write_jsonl
+
+COMPLETE = "complete"  # written into a checkpoint directory when everything else in it is
+
+
+class MethodTrainer(Trainer):
+    """A Trainer whose loss is the method's: a sum of named terms, each over its own denominator.
+
+    Denominators are counted over the whole optimiser step, all micro-batches and all ranks, before the
+    first forward; the result does not depend on how a step is cut into micro-batches.
+    """
+
+    def __init__(self, *, factors: Mapping[str, float], on_log: Callable[[dict[str, float]], None], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        # The loss is already over the step's denominators: the Trainer must not divide it again.
+        self.model_accepts_loss_kwargs = True
+        self.factors, self.on_log = dict(factors), on_log
+        self._sums: dict[str, Tensor] = {}
+
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> tuple[list[Any], Any]:
+        batches, _ = super().get_batch_samples(*args, **kwargs)
+        counts = torch.stack([sum((b["counts"][t].sum() for b in batches), torch.zeros(())) for t in self.factors])
+        counts = self.accelerator.reduce(counts.to(self.args.device), reduction="sum")
+        return batches, counts
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        # Gradients are averaged over ranks; the counts are over all ranks: hence the factor.
+        ranks = self.accelerator.num_processes
+        scale = {
+            term: factor * ranks / num_items_in_batch[i].clamp(min=1.0)
+            for i, (term, factor) in enumerate(self.factors.items())
+        }
+        outputs = model(**inputs, scale=scale)
+        for term, value in outputs.items():
+            factor = self.factors.get(term, 1.0) or 1.0
+            self._sums[term] = self._sums.get(term, torch.zeros((), device=value.device)) + value.detach() / (factor * ranks)
+        return (outputs["loss"], outputs) if return_outputs else outputs["loss"]
+
+    def step_terms(self) -> dict[str, float]:
+        """Loss terms of the optimiser step just done, over all ranks, before their factors; resets them."""
+        terms = {k: float(self.accelerator.reduce(v, reduction="sum")) for k, v in self._sums.items()}
+        self._sums = {}
+        return terms
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        super().log(logs, *args, **kwargs)
+        if "grad_norm" in logs:
+            self.on_log({k: float(v) for k, v in logs.items() if k in ("grad_norm", "learning_rate", "epoch")})
+
+
+class _RunCallback(TrainerCallback):
+    """Writes train.jsonl, watches the terms, marks checkpoints as complete, tells the progress bar."""
+
+    def __init__(self, trainer_of: Callable[[], MethodTrainer], record: Callable[[int, dict[str, float]], None]) -> None:
+        self.trainer_of, self.record = trainer_of, record
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.record(state.global_step, self.trainer_of().step_terms())
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.is_world_process_zero:
+            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+
+
+def train(
+    model: Any,
+    method: Method,
+    options: Any,
+    rows: Sequence[TrainRow],
+    config: TrainingConfig,
+    directory: Path,
+    *,
+    seed: int,
+    pad_id: int,
+    end_of_turn: int,
+    second_model: Callable[[], Any] | None = None,
+    progress: Callable[[int, int], None] = lambda step, total: None,
+) -> dict[str, Any]:
+    """Train `model` (the untouched aligned model) into `directory`/adapter or /model; returns what summary.json says.
+
+    Goes on from the last complete checkpoint. With LoRA the model is handed back without its adapter, with full
+    fine-tuning it is trained in place. second_model: loads a frozen copy, for reference "model".
+    Raises BadInput for settings that cannot work and CheckFailed where a self-check does not hold.
+    """
+    factors = method.factors(options)
+    collator = Collator(pad_id, list(factors))
+    checks.rows_train(rows, end_of_turn)
+    device = model.device
+    probe = torch.tensor([rows[0].ids], device=device)
+    check_head(model, probe)
+    needs_reference = any(any(row.weights.get("kl", ())) for row in rows) and factors.get("kl", 0.0) > 0
+    # Initial adapter weights, data order and dropout all follow from the run's seed.
+    torch.manual_seed(seed)
+    policy_model, reference = _policy(model, config, collator, rows, needs_reference, second_model, probe)
+    install(policy_model, method, options, reference)
+
+    log = directory / "train.jsonl"
+    checkpoint = _last_complete(directory)
+    done = int(checkpoint.name.split("-")[1]) if checkpoint else 0
+    write_jsonl(log, [line for line in read_jsonl(log) if line["step"] <= done])
+    latest: dict[str, float] = {}
+    watch = checks.TermWatch(expect_kl=needs_reference, dtype=model.dtype, started=done)
+    pending: list[dict[str, Any]] = []
+
+    arguments = training_arguments(config, directory, seed=seed, device=device)
+    steps_total = 0
+
+    def record(step: int, terms: dict[str, float]) -> None:
+        watch(step, terms)
+        pending.append({"step": step, **{k: round(v, 8) for k, v in terms.items()}})
+        progress(step, steps_total)
+
+    def on_log(values: dict[str, float]) -> None:
+        latest.update(values)
+        if pending:
+            pending[-1] |= latest
+        if trainer.is_world_process_zero():
+            append_jsonl(log, pending)
+        pending.clear()
+
+    trainer = MethodTrainer(
+        model=policy_model,
+        args=arguments,
+        train_dataset=list(rows),
+        data_collator=collator,
+        factors=factors,
+        on_log=on_log,
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(_RunCallback(lambda: trainer, record))
+    steps_total = _total_steps(trainer, arguments, len(rows))
+    before = checks.fingerprint(policy_model)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if pending and trainer.is_world_process_zero():
+        append_jsonl(log, pending)
+    checks.weights_changed(before, policy_model, steps_total)
+    out = directory / ("adapter" if config.lora else "model")
+    del policy_model.forward  # the class's own forward again
+    trainer.save_model(str(out))
+    if trainer.is_world_process_zero():
+        (out / "training_args.bin").unlink(missing_ok=True)  # a pickle; config.yaml says the same
+        for left in directory.glob("checkpoint-*"):
+            shutil.rmtree(left)
+    if config.lora:
+        policy_model.unload()  # `model` is the aligned model again
+    last = read_jsonl(log)[-1]
+    return {
+        "steps": trainer.state.global_step,
+        "rows": len(rows),
+        "reference": reference.name if reference else "none",
+        "final": {k: last[k] for k in ("loss", *factors) if k in last},
+    }
+
+
+def training_arguments(config: TrainingConfig, directory: Path, *, seed: int, device: torch.device) -> TrainingArguments:
+    """`TrainingArguments` of a run; keys of `training.extra` must be known to it."""
+    known = TrainingArguments.__dataclass_fields__
+    for key in config.extra:
+        if key not in known:
+            raise BadInput(f"unknown key {key!r}. {nearest(key, known)}", where="training.extra")
+    names = TrainingConfig.model_fields.keys() & known.keys() - {"gradient_checkpointing"}
+    chosen = {name: getattr(config, name) for name in names}
+    if config.gradient_checkpointing:  # renamed in later transformers
+        checkpointing = "activation_checkpointing" if "activation_checkpointing" in known else "gradient_checkpointing"
+        chosen |= {checkpointing: True, f"{checkpointing}_kwargs": {"use_reentrant": False}}
+    arguments = TrainingArguments(
+        output_dir=str(directory),
+        seed=seed,
+        data_seed=seed,
+        use_cpu=device.type == "cpu",
+        remove_unused_columns=False,
+        save_strategy="steps",
+        save_total_limit=2,
+        logging_strategy="steps",
+        logging_nan_inf_filter=False,
+        disable_tqdm=True,
+        label_names=[],
+        **(chosen | config.extra),
+    )
+    if arguments.n_gpu > 1:
+        raise BadInput(
+            f"{arguments.n_gpu} GPUs are visible to one process.",
+            next="Use `accelerate launch`, or choose one with CUDA_VISIBLE_DEVICES=0.",
+        )
+    return arguments
+
+
+def _policy(
+    model: Any,
+    config: TrainingConfig,
+    collator: Collator,
+    rows: Sequence[TrainRow],
+    needs_reference: bool,
+    second_model: Callable[[], Any] | None,
+    probe: Tensor,
+) -> tuple[Any, Reference | None]:
+    """The model to train and its frozen reference."""
+    kind = config.reference
+    if kind == "auto":
+        kind = "adapter_off" if config.lora else "bank"
+    if kind == "adapter_off" and not config.lora:
+        raise BadInput(
+            "reference adapter_off needs LoRA: with full fine-tuning there is no adapter to switch off.",
+            where="training.reference",
+            allowed="auto, bank, model",
+        )
+    reference: Reference | None = None
+    if needs_reference and kind == "bank":
+        size = config.per_device_train_batch_size
+        reference = Bank(model, [collator(rows[i : i + size]) for i in range(0, len(rows), size)])
+    elif needs_reference and kind == "model":
+        assert second_model is not None, "reference 'model' needs a loader"
+        reference = SecondModel(second_model())
+    if not config.lora:
+        return model.requires_grad_(True), reference
+    from peft import LoraConfig, get_peft_model
+
+    settings = config.lora.model_dump()
+    if kind == "adapter_off":
+        refuse_base_changing(settings["init_lora_weights"], "training.lora.init_lora_weights")
+    if "lm_head" in settings["target_modules"]:
+        raise BadInput(
+            "LoRA on lm_head is not supported: the loss works on the head's own weight.",
+            where="training.lora.target_modules",
+            next="Remove lm_head from the list.",
+        )
+    original = checks.probe_logits(model, probe)
+    try:
+        wrapped: Any = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **settings))
+    except ValueError as error:
+        raise BadInput(f"{error}", where="training.lora") from None
+    if kind == "adapter_off":
+        checks.adapter_off_is_original(wrapped, probe, original)
+        if needs_reference:
+            reference = AdapterOff()
+    if config.gradient_checkpointing:
+        wrapped.enable_input_require_grads()
+    return wrapped, reference
+
+
+def _last_complete(directory: Path) -> Path | None:
+    """The newest checkpoint that was written to its end; unfinished ones are removed."""
+    found = []
+    for path in directory.glob("checkpoint-*"):
+        if (path / COMPLETE).exists():
+            found.append(path)
+        else:
+            shutil.rmtree(path)
+    return max(found, key=lambda path: int(path.name.split("-")[1]), default=None)
+
+
+def _total_steps(trainer: Trainer, arguments: TrainingArguments, rows: int) -> int:
+    if arguments.max_steps > 0:
+        return arguments.max_steps
+    per_epoch = math.ceil(len(trainer.get_train_dataloader()) / arguments.gradient_accumulation_steps)
+    return math.ceil(per_epoch * arguments.num_train_epochs)
