@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from playsafe.data.chat import ChatRenderer, preview, render_dialogue
@@ -31,6 +31,10 @@ def tokenizer(template: str | None = TEMPLATE, **options: Any) -> PreTrainedToke
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     core.decoder = decoders.ByteLevel()
     core.add_special_tokens(SPECIAL)
+    # as Llama's: adds a BOS to every text that is tokenized with special tokens
+    core.post_processor = processors.TemplateProcessing(
+        "<s> $A", special_tokens=[("<s>", core.token_to_id("<s>"))]
+    )
     made = PreTrainedTokenizerFast(
         tokenizer_object=core, **{"bos_token": "<s>", "eos_token": "</s>", "pad_token": "</s>"} | options
     )
@@ -151,6 +155,21 @@ def test_noncharacter_is_refused_by_row(renderer: ChatRenderer) -> None:
         renderer.render(HELLO, "a\ufdd0b", where="a.jsonl:3")
 
 
+def test_text_that_turns_into_a_control_token_is_refused() -> None:
+    folding = tokenizer()
+    folding.backend_tokenizer.normalizer = normalizers.Lowercase()
+    folding.backend_tokenizer.add_special_tokens([AddedToken("<|halt|>", normalized=True, special=True)])
+    renderer = ChatRenderer(folding)
+    assert renderer.prompt([Message("user", "<|halt|>")])
+    with pytest.raises(BadInput, match=r"a\.jsonl:3.*turns into a control token"):
+        renderer.prompt([Message("user", "<|HALT|>")], where="a.jsonl:3")
+
+
+def test_date_is_fixed() -> None:
+    renderer = ChatRenderer(tokenizer("{{ date_string }}" + TEMPLATE))
+    assert text(renderer, *HELLO).startswith("26 Jul 2024<s>")
+
+
 def test_plain_stop_ids_are_not_control_tokens() -> None:
     newline = tokenizer().convert_tokens_to_ids("Ċ")
     assert trained(ChatRenderer(tokenizer(), [newline]), "two\nlines") == "two\nlines<|end|>"
@@ -205,6 +224,16 @@ def test_truncation_drops_the_oldest_exchange_first(renderer: ChatRenderer) -> N
     fitted = render_dialogue(renderer, LONG, "Be Ann.", full(renderer) - 1, "truncate")
     assert fitted.outcome == "truncated"
     assert fitted.messages == (LONG.messages[0], LONG.messages[3])
+
+
+def test_truncation_keeps_every_exchange_that_fits(renderer: ChatRenderer) -> None:
+    turns = tuple(Message("assistant" if n % 2 else "user", f"turn {n}") for n in range(7))
+    row = Dialogue("d:1", "", turns, "reply")
+    whole = len(renderer.render(turns, row.reply).ids)
+    pair = whole - len(renderer.render(turns[2:], row.reply).ids)
+    assert render_dialogue(renderer, row, None, whole - 1, "truncate").messages == turns[2:]
+    assert render_dialogue(renderer, row, None, whole - pair, "truncate").messages == turns[2:]
+    assert render_dialogue(renderer, row, None, whole - pair - 1, "truncate").messages == turns[4:]
 
 
 @pytest.mark.parametrize("template", [TEMPLATE, NO_SYSTEM])
