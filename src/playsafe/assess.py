@@ -28,7 +28,7 @@ from playsafe.metrics import SuiteKind
 from playsafe.models.loading import Aligned, attach_adapter, load_aligned, load_weights
 from playsafe.provenance import environment
 from playsafe.records import Dialogue, Prompt, Role, Score
-from playsafe.rundir import RunDir, read_json, write_json
+from playsafe.rundir import RunDir, read_json, write_json, write_jsonl
 from playsafe.scoring import score_rows
 from playsafe.sources import PromptSet, RoleData, system_text
 from playsafe.train import train
@@ -173,6 +173,7 @@ class Study:
         ]
         self._check_length(role, under)
         run.status("scoring", rows=len(ids))
+        write_jsonl(run / "rows.jsonl", [{"id": d.id, "user": d.messages[-1].content, "reply": d.reply} for d, _ in fitted])
         with self.reporter.task(f"score {role.name}", len(ids)) as advance:
             scores = score_rows(
                 self.aligned.model,
@@ -335,6 +336,8 @@ class Study:
         self, run: RunDir, label: str, model: Any, frozen: Any, sets: Sequence[Any], role: Role | None
     ) -> list[Mapping[str, Any]]:
         run.status("evaluating")
+        for name, _, prompts in sets:
+            write_jsonl(run / "prompts" / f"{name}.jsonl", map(_prompt_line, prompts))
         total = sum(len(prompts) for _, _, prompts in sets)
         with self.reporter.task(f"evaluate {label}", total) as advance:
             found = evaluate(
@@ -351,6 +354,10 @@ class Study:
                 where=f"role {role.name}",
                 next="Lower data.max_length and set data.overlong to drop or truncate.",
             )
+
+
+def _prompt_line(prompt: Prompt) -> dict[str, Any]:
+    return {"id": prompt.id, "text": prompt.messages[-1].content, "references": prompt.references}
 
 
 def slug(name: str) -> str:

@@ -1,0 +1,140 @@
+"""Bad input through the real command line: one clear line, exit code 2, no traceback, nothing written or lost."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import random_model
+
+from playsafe.cli import main
+
+Check = Callable[..., str]
+
+
+@pytest.fixture
+def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Check:
+    """Run playsafe's entry point with a study; returns the one line it says."""
+
+    def run(study: str, *arguments: str, verb: str = "run") -> str:
+        config = tmp_path / "study.yaml"
+        config.write_text(f"output_dir: {tmp_path / 'out'}\n" + study)
+        monkeypatch.setattr(sys, "argv", ["playsafe", verb, str(config), "--quiet", *arguments])
+        with pytest.raises(SystemExit) as left:
+            main()
+        said = capsys.readouterr()
+        assert left.value.code == 2, said
+        assert "Traceback" not in said.err
+        lines = [line for line in said.err.splitlines() if line.startswith("error: ")]
+        assert len(lines) == 1, said.err
+        return lines[0]
+
+    return run
+
+
+def dialogue(user: str = "Hello!", reply: str = "Arr.") -> str:
+    return json.dumps({"prompt": user, "completion": reply}) + "\n"
+
+
+def test_missing_study(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "playsafe.cli", "run", str(tmp_path / "none.yaml")], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "none.yaml: the file does not exist" in done.stderr.replace("\n", " ")
+
+
+def test_missing_data_file(refused: Check) -> None:
+    assert "nowhere.jsonl" in refused("data: {path: nowhere.jsonl}\nroles: {names: [Skarn]}\n")
+
+
+def test_broken_json_names_the_line(refused: Check, tmp_path: Path) -> None:
+    data = tmp_path / "rows.jsonl"
+    data.write_text(dialogue() * 2 + '{"prompt": "x", \n')
+    assert "rows.jsonl:3" in refused(f"data: {{path: {data}}}\nroles: {{names: [Skarn]}}\n")
+
+
+def test_empty_reply_names_the_line(refused: Check, tmp_path: Path) -> None:
+    data = tmp_path / "rows.jsonl"
+    data.write_text(dialogue() + dialogue(reply="  "))
+    line = refused(f"data: {{path: {data}}}\nroles: {{names: [Skarn]}}\n")
+    assert "rows.jsonl:2" in line
+    assert "empty" in line
+
+
+def test_unknown_key_names_the_nearest(refused: Check) -> None:
+    assert "Did you mean 'learning_rate'" in refused("training: {learning_rte: 1}\n")
+
+
+def test_unknown_key_in_set(refused: Check) -> None:
+    assert "Did you mean 'threshold'" in refused("", "--set", "scoring.treshold=1")
+
+
+def test_unknown_role_names_the_nearest(refused: Check) -> None:
+    assert "Skarn" in refused("roles: {names: [Scarn]}\n")
+
+
+def test_unknown_method_and_judge(refused: Check) -> None:
+    assert "Did you mean 'sarft'" in refused("methods: [sarf]\n")
+    assert "unknown judge" in refused("evaluation: {judge: rulez}\n")
+
+
+def test_row_over_max_length(refused: Check, tmp_path: Path) -> None:
+    data = tmp_path / "rows.jsonl"
+    data.write_text(dialogue() + dialogue(user="word " * 200))
+    line = refused(f"data: {{path: {data}, max_length: 50, held_out: 0}}\nroles: {{names: [Skarn]}}\n")
+    assert "rows.jsonl:2" in line
+    assert "max_length 50" in line
+
+
+def test_model_directory_without_chat_template(refused: Check, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    from playsafe.tiny import MODEL_DIR
+
+    tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR)
+    tokenizer.chat_template = None
+    tokenizer.save_pretrained(tmp_path / "bare")
+    random_model("llama", len(tokenizer)).save_pretrained(tmp_path / "bare")
+    assert "no chat template" in refused(f"model: {{name_or_path: {tmp_path / 'bare'}}}\n")
+
+
+def test_missing_model_directory(refused: Check) -> None:
+    assert "no such model directory" in refused("model: {name_or_path: ./not-here}\n")
+
+
+def test_pissa_adapter_is_no_reference(refused: Check, tmp_path: Path) -> None:
+    adapter = tmp_path / "pissa"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "init_lora_weights": "pissa"}))
+    assert "changes the base weights" in refused(f"model: {{adapter: {adapter}}}\n")
+    assert "changes the base weights" in refused("training: {lora: {init_lora_weights: pissa}}\n", verb="train")
+
+
+def test_output_directory_of_another_study(refused: Check, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    stored = json.dumps({"schema": 1, "weights": "another", "template": "x"})
+    (out / "config.yaml").write_text(stored)
+    assert "belongs to another study" in refused("")
+    assert (out / "config.yaml").read_text() == stored
+    assert [path.name for path in out.iterdir()] == ["config.yaml"]
+
+
+def test_output_directory_with_foreign_files(refused: Check, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("mine")
+    assert "holds other files" in refused("")
+    assert (tmp_path / "out" / "thesis.txt").read_text() == "mine"
+
+
+def test_help_is_light() -> None:
+    """`playsafe --help` loads no torch."""
+    code = "import sys, playsafe.cli as c\ntry: c.app(['--help'])\nexcept SystemExit: pass\nassert 'torch' not in sys.modules, 'torch'"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "quickstart" in done.stdout
