@@ -27,7 +27,7 @@ def _seeded() -> None:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder with the real data sets and tokenizers; tests that need it are skipped where it is absent."""
+    """The folder with real data sets and tokenizers; tests that need it are skipped where it is absent."""
     if not SHARED.is_dir():
         pytest.skip("REAL DATA ABSENT: no ../shared beside the checkout, this check did not run")
     return SHARED
@@ -37,26 +37,31 @@ def random_model(family: str, vocabulary: int = 320, **overrides: Any) -> Any:
     """A small random causal language model in float32, with weights large enough that outputs differ."""
     import transformers as hf
 
-    sizes: dict[str, Any] = dict(
-        vocab_size=vocabulary,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=4096,
-        initializer_range=0.3,
-        eos_token_id=1,
-        bos_token_id=0,
-        pad_token_id=2,
-    )
+    sizes: dict[str, Any] = {
+        "vocab_size": vocabulary,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 4096,
+        "initializer_range": 0.3,
+        "eos_token_id": 1,
+        "bos_token_id": 0,
+        "pad_token_id": 2,
+    }
     torch.manual_seed(0)
     if family == "llama":
         model = hf.LlamaForCausalLM(hf.LlamaConfig(**(sizes | {"tie_word_embeddings": False} | overrides)))
     elif family == "qwen2":
         model = hf.Qwen2ForCausalLM(hf.Qwen2Config(**(sizes | {"tie_word_embeddings": True} | overrides)))
     else:
-        gemma = {"head_dim": 8, "sliding_window": 64, "query_pre_attn_scalar": 8, "final_logit_softcapping": 5.0}
+        gemma = {
+            "head_dim": 8,
+            "sliding_window": 64,
+            "query_pre_attn_scalar": 8,
+            "final_logit_softcapping": 5.0,
+        }
         model = hf.Gemma2ForCausalLM(hf.Gemma2Config(**(sizes | gemma | overrides)))
     return model.eval()
 

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from playsafe import checks, judges, methods, sources
 from playsafe.config import MethodConfig, ModelConfig, StudyConfig
-from playsafe.data.chat import Fitted, render_dialogue
+from playsafe.data.chat import Fitted, Rendered, render_dialogue
 from playsafe.data.collate import TrainRow
 from playsafe.errors import BadInput
 from playsafe.evaluate import evaluate
@@ -28,7 +28,7 @@ from playsafe.metrics import SuiteKind
 from playsafe.models.loading import Aligned, attach_adapter, load_aligned, load_weights
 from playsafe.provenance import environment
 from playsafe.records import Dialogue, Prompt, Role, Score
-from playsafe.rundir import RunDir, read_json, write_json, write_jsonl
+from playsafe.rundir import RunDir, read_json, read_jsonl, write_json, write_jsonl
 from playsafe.scoring import score_rows
 from playsafe.sources import PromptSet, RoleData, system_text
 from playsafe.train import train
@@ -109,11 +109,14 @@ class Study:
             system = system_text(self.config.training.system, role)
             data, renderer = self.config.data, self.aligned.renderer
             rows = [
-                (d, render_dialogue(renderer, d, system, data.max_length, data.overlong)) for d in self.data(role).train
+                (d, render_dialogue(renderer, d, system, data.max_length, data.overlong))
+                for d in self.data(role).train
             ]
             lost = [d for d, f in rows if f.outcome == "dropped"]
             if lost:
-                self.reporter.note(f"{role.name}: {len(lost)} of {len(rows)} rows are over max_length and dropped")
+                self.reporter.note(
+                    f"{role.name}: {len(lost)} of {len(rows)} rows are over max_length and dropped"
+                )
             self._fitted[role.name] = rows
         return self._fitted[role.name]
 
@@ -141,10 +144,20 @@ class Study:
         }
 
     def open(self) -> None:
-        """Claim the output directory for this study; refuses the directory of another one."""
+        """Read all rows and claim the output directory; refuses bad rows and another study's directory.
+
+        Everything that can be refused is refused here, before the first long computation.
+        """
+        for role in self.roles:
+            self.fitted(role)
         data = self.config.data.model_dump()
         training = self.config.training.model_dump(exclude=NOT_NUMBERS)
-        identity = {**self.model_identity, "data": data, "training": training, "evaluation": self.evaluation_identity}
+        identity = {
+            **self.model_identity,
+            "data": data,
+            "training": training,
+            "evaluation": self.evaluation_identity,
+        }
         RunDir(self.root, identity)
         write_json(self.root / "study.json", self.config.model_dump())
         write_json(self.root / "provenance.json", environment())
@@ -167,26 +180,31 @@ class Study:
             length=[self.config.data.max_length, self.config.data.overlong, self.config.training.system],
         )
         renderer, ids = self.aligned.renderer, [d.id for d, _ in fitted]
-        under = [
+        if run.finished:
+            return {row["id"]: Score.from_json(row) for row in read_jsonl(run / "scores.jsonl")}
+        under_role, under_unsafe = (
             [renderer.render(f.messages, d.reply, system=system, where=d.source) for d, f in fitted]
             for system in (role.prompt, role.unsafe_prompt)
-        ]
-        self._check_length(role, under)
+        )
+        self._check_length(role, [*under_role, *under_unsafe])
         run.status("scoring", rows=len(ids))
-        write_jsonl(run / "rows.jsonl", [{"id": d.id, "user": d.messages[-1].content, "reply": d.reply} for d, _ in fitted])
+        write_jsonl(
+            run / "rows.jsonl",
+            [{"id": d.id, "user": d.messages[-1].content, "reply": d.reply} for d, _ in fitted],
+        )
         with self.reporter.task(f"score {role.name}", len(ids)) as advance:
             scores = score_rows(
                 self.aligned.model,
                 role.name,
                 ids,
-                *under,
+                under_role,
+                under_unsafe,
                 run / "scores.jsonl",
                 tokens_per_batch=self.config.scoring.tokens_per_batch,
                 advance=advance,
             )
-        if not run.finished:
-            flagged = sum(score.gap > self.config.scoring.threshold for score in scores)
-            run.finish({"role": role.name, "kind": "scores", "rows": len(scores), "flagged": flagged})
+        flagged = sum(score.gap > self.config.scoring.threshold for score in scores)
+        run.finish({"role": role.name, "kind": "scores", "rows": len(scores), "flagged": flagged})
         return {score.id: score for score in scores}
 
     def train(self, cell: Cell) -> RunDir:
@@ -215,7 +233,12 @@ class Study:
         subset = method.subset([d.id for d, _ in fitted], scores, options, cell.seed)
         write_json(
             run / "subset.json",
-            {"rule": subset.rule, "threshold": subset.threshold, "share": subset.share, "ids": sorted(subset.ids)},
+            {
+                "rule": subset.rule,
+                "threshold": subset.threshold,
+                "share": subset.share,
+                "ids": sorted(subset.ids),
+            },
         )
         rows = []
         for number, (dialogue, rendered) in enumerate(fitted):
@@ -242,7 +265,9 @@ class Study:
             self._aligned = None  # trained in place: the next user loads the original again
         dropped = len(data.train) - len(rows)
         counts = {**data.counts, "trained": len(rows), "dropped": dropped}
-        write_json(run / "training.json", {**result, "share": subset.share, "rule": subset.rule, "counts": counts})
+        write_json(
+            run / "training.json", {**result, "share": subset.share, "rule": subset.rule, "counts": counts}
+        )
         return run
 
     def evaluate(self, cell: Cell) -> None:
@@ -279,7 +304,10 @@ class Study:
         )
 
     def base(self, role: Role | None) -> None:
-        """Evaluate the untouched model: on the suites (role None), on a role's references, or under its prompt."""
+        """Evaluate the untouched model: on the suites (role None), or on a role's references.
+
+        Where prompts are asked under the role prompt, each role has the suites in its own base run.
+        """
         prompted = self.config.evaluation.system == "role"
         if role is None and prompted:
             return  # each role's base run asks the suites under that role's prompt
@@ -324,7 +352,9 @@ class Study:
     # --- details --------------------------------------------------------------------------------------
 
     def _placement(self) -> dict[str, Any]:
-        return self.config.model.model_dump(include={"device", "dtype", "attn_implementation", "trust_remote_code"})
+        return self.config.model.model_dump(
+            include={"device", "dtype", "attn_implementation", "trust_remote_code"}
+        )
 
     def _suite_sets(self) -> list[tuple[str, SuiteKind, Sequence[Prompt]]]:
         return [(suite.config.name, suite.config.kind, suite.prompts) for suite in self.suites]
@@ -345,9 +375,9 @@ class Study:
             )
         return [estimate.to_json() for estimate in found]
 
-    def _check_length(self, role: Role, rendered: Sequence[Sequence[Any]]) -> None:
+    def _check_length(self, role: Role, rendered: Sequence[Rendered]) -> None:
         limit = getattr(self.aligned.model.config.get_text_config(), "max_position_embeddings", None)
-        longest = max((len(row.ids) for rows in rendered for row in rows), default=0)
+        longest = max((len(row.ids) for row in rendered), default=0)
         if limit and longest > limit:
             raise BadInput(
                 f"a row has {longest} tokens under the role prompt; the model reads {limit}.",

@@ -50,7 +50,7 @@ def adapter_off_is_original(wrapped: Any, ids_1T: Tensor, original: Tensor) -> N
     error = (off - original).abs().max().item()
     if error != 0:
         raise CheckFailed(
-            f"with the adapter off the model differs from the original by {error:.3g}; it cannot be the reference.",
+            f"with the adapter off the model differs from the original by {error:.3g}; it is no reference.",
             where="training.lora",
             next="Use a LoRA initialisation that leaves the base weights alone, or reference: model.",
         )
@@ -78,13 +78,15 @@ class TermWatch:
             return
         if step == 1 and self.fresh and abs(kl) > self.tolerance:
             raise CheckFailed(
-                f"KL to the reference is {kl:.3g} before the first update; the reference is not the start model."
+                f"KL to the reference is {kl:.3g} before the first update; the reference is another model."
             )
         if step > 1:
             self.seen += 1
             self.moved = self.moved or abs(kl) > 0
             if self.seen >= 50 and not self.moved:
-                raise CheckFailed("KL to the reference has stayed 0 for 50 steps; the safety term has no effect.")
+                raise CheckFailed(
+                    "KL to the reference has stayed 0 for 50 steps; the safety term has no effect."
+                )
 
 
 @torch.no_grad()

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from playsafe import __version__
@@ -34,7 +41,9 @@ data_app = typer.Typer(help="Look at training data before training.", no_args_is
 app.add_typer(data_app, name="data")
 
 Config = Annotated[Path, typer.Argument(help="study configuration (YAML)", metavar="STUDY.yaml")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="override a key: --set training.learning_rate=1e-4")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="override a key: --set training.learning_rate=1e-4")
+]
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead of tables")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="no progress, no tables")]
 
@@ -51,11 +60,15 @@ class Screen:
     @contextmanager
     def task(self, label: str, total: int | None) -> Iterator[Callable[..., None]]:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, TimeRemainingColumn(), console=self.log, disable=self._quiet, transient=True) as bar:
+        with Progress(
+            *columns, TimeRemainingColumn(), console=self.log, disable=self._quiet, transient=True
+        ) as bar:
             task = bar.add_task(label, total=total)
 
             def advance(n: int, total: int | None = None) -> None:
-                bar.update(task, advance=n, **({"total": total} if total else {}))
+                if total:
+                    bar.update(task, total=total)
+                bar.advance(task, n)
 
             yield advance
 
@@ -100,7 +113,13 @@ def _finish(study: Study, screen: Screen) -> None:
     screen.out.print(table)
     screen.out.print(f"page  {page}", soft_wrap=True, highlight=False)
     screen.out.print(f"runs  {study.root}", soft_wrap=True, highlight=False)
-    screen.result({"page": str(page), "runs": str(study.root), "table": [dict(zip(columns, r, strict=True)) for r in rows]})
+    screen.result(
+        {
+            "page": str(page),
+            "runs": str(study.root),
+            "table": [dict(zip(columns, r, strict=True)) for r in rows],
+        }
+    )
 
 
 @app.command()
@@ -192,13 +211,23 @@ def show(
     screen = Screen(False, as_json)
     found = find_runs(directory)
     if not found:
-        raise BadInput("no finished run here.", where=str(directory), next="Run `playsafe run STUDY.yaml` first.")
+        raise BadInput(
+            "no finished run here.", where=str(directory), next="Run `playsafe run STUDY.yaml` first."
+        )
     summaries = [read_json(path / "summary.json") for path in found]
     table = Table("role", "method", "seed", "suite", "metric", "value", "95 % interval", "n", "errors")
     for summary in summaries:
         for e in summary.get("estimates", ()):
-            numbers = ("–", "–") if e["value"] is None else (f"{e['value']:.3f}", f"{e['low']:.3f} to {e['high']:.3f}")
-            who = (summary["role"] or "all", summary["method"], "" if summary["seed"] is None else str(summary["seed"]))
+            numbers = (
+                ("–", "–")
+                if e["value"] is None
+                else (f"{e['value']:.3f}", f"{e['low']:.3f} to {e['high']:.3f}")
+            )
+            who = (
+                summary["role"] or "all",
+                summary["method"],
+                "" if summary["seed"] is None else str(summary["seed"]),
+            )
             table.add_row(*who, e["suite"], e["metric"], *numbers, str(e["n"]), str(e["errors"]))
     screen.out.print(table)
     screen.result(summaries)
@@ -240,7 +269,9 @@ def data_preview(
 
 @app.command()
 def roles(
-    path: Annotated[str, typer.Argument(help="roles file (YAML, JSON, RoleBench desc.json) or 'tiny'")] = "tiny",
+    path: Annotated[
+        str, typer.Argument(help="roles file (YAML, JSON, RoleBench desc.json) or 'tiny'")
+    ] = "tiny",
     as_json: Json = False,
 ) -> None:
     """List the roles of a file with their tags and the length of their prompts."""
@@ -290,7 +321,9 @@ def doctor(as_json: Json = False) -> None:
     }
     table = Table("what", "found")
     for key, value in found.items():
-        table.add_row(key, ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value))
+        table.add_row(
+            key, ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+        )
     screen.out.print(table)
     screen.result(found)
 

@@ -45,7 +45,9 @@ class DataConfig(Section):
     """Role-play rows. `{role}` in a path is replaced by the role's name."""
 
     path: str = "tiny"
-    references: str | None = Field(None, description="held-out rows for ROUGE-L; else `held_out` rows are kept back")
+    references: str | None = Field(
+        None, description="held-out rows for ROUGE-L; else `held_out` rows are kept back"
+    )
     held_out: int = Field(40, ge=0)
     replies: Literal["first", "all"] = "first"
     limit: int | None = Field(None, ge=1)
@@ -104,7 +106,9 @@ class SuiteConfig(Section):
     kind: Literal["harmful", "benign"]
     path: str = Field(description="'tiny:harmful', 'tiny:benign', or a CSV/JSON/JSONL file")
     column: str | None = None
-    subset: str | None = Field(None, description="'column=value', 'column!=value', 'column^=prefix', 'column!^=prefix'")
+    subset: str | None = Field(
+        None, description="'column=value', 'column!=value', 'column^=prefix', 'column!^=prefix'"
+    )
     limit: int | None = Field(None, ge=1)
     seed: int | None = None
 
@@ -172,7 +176,11 @@ class StudyConfig(Section):
     @field_validator("methods", mode="before")
     @classmethod
     def _names_to_methods(cls, methods: Any) -> Any:
-        return [{"name": m} if isinstance(m, str) else m for m in methods] if isinstance(methods, list) else methods
+        return (
+            [{"name": m} if isinstance(m, str) else m for m in methods]
+            if isinstance(methods, list)
+            else methods
+        )
 
     @field_validator("methods")
     @classmethod
@@ -214,7 +222,9 @@ def read_yaml(path: Path) -> Any:
 def _apply(raw: dict[str, Any], override: str) -> None:
     key, sign, value = override.partition("=")
     if not sign or not key.strip():
-        raise BadInput(f"--set {override!r} is not of the form a.b=c.", allowed="for example training.learning_rate=1e-4")
+        raise BadInput(
+            f"--set {override!r} is not of the form a.b=c.", allowed="for example training.learning_rate=1e-4"
+        )
     *parents, last = key.strip().split(".")
     node = raw
     for parent in parents:

@@ -45,7 +45,8 @@ def complete(
         if not all(p.id in found for p in batch):
             replies = generate(model, renderer, [rendered[p.id] for p in batch], config.generation)
             rows = [
-                Completion(p.id, suite, g.text, g.tokens, g.finish) for p, g in zip(batch, replies, strict=True)
+                Completion(p.id, suite, g.text, g.tokens, g.finish)
+                for p, g in zip(batch, replies, strict=True)
             ]
             append_jsonl(path, [asdict(row) for row in rows if row.id not in found])
             found |= {row.id: row for row in rows if row.id not in found}

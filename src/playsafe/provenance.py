@@ -48,7 +48,9 @@ def model_hash(path: Path) -> str:
     """SHA-256 over configuration, weights and tokenizer files of a local model or adapter directory."""
     total = hashlib.sha256()
     suffixes = {".json", ".safetensors", ".jinja", ".model"}
-    files = sorted(file for file in path.iterdir() if file.suffix in suffixes and file.name != "training.json")
+    files = sorted(
+        file for file in path.iterdir() if file.suffix in suffixes and file.name != "training.json"
+    )
     for file in files:
         total.update(f"{file.name}:{file_hash(file)}\n".encode())
     return total.hexdigest()[:16]

@@ -156,8 +156,8 @@ class Estimate:
         if self.n > 0:
             if any(number is None for number in numbers):
                 raise ValueError(f"{self.metric} on {self.suite}: a value needs both ends of its interval")
-            assert self.low is not None and self.value is not None and self.high is not None
-            if not self.low - 1e-9 <= self.value <= self.high + 1e-9:
+            value, low, high = (float(number) for number in numbers if number is not None)
+            if not low - 1e-9 <= value <= high + 1e-9:
                 raise ValueError(f"{self.metric} on {self.suite}: the interval does not hold the value")
 
     def to_json(self) -> dict[str, Any]:

@@ -7,7 +7,6 @@ row; the rest of the rows is sorted by length, padded on the right and scored in
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +83,9 @@ def score_rows(
 
 def _shared_prefix(rows: Sequence[Rendered]) -> int:
     """Length of the common prefix, ended before any row's last prompt token (it predicts the reply)."""
-    first = commonprefix([list(row.ids) for row in rows])
-    return max(0, min(len(first), min(row.prompt_length for row in rows) - 1))
+    longest = min(row.prompt_length for row in rows) - 1
+    columns = zip(*(row.ids[:longest] for row in rows), strict=True)
+    return next((t for t, column in enumerate(columns) if len(set(column)) > 1), max(0, longest))
 
 
 def _prefill(model: Any, ids: Sequence[int]) -> Any:
@@ -116,9 +116,7 @@ def _by_length(rows: Sequence[Rendered], shared: int, budget: int) -> Iterator[l
     yield batch
 
 
-def _score_batch(
-    model: Any, head: Head, rows: Sequence[Rendered], shared: int, prefix: Any
-) -> list[float]:
+def _score_batch(model: Any, head: Head, rows: Sequence[Rendered], shared: int, prefix: Any) -> list[float]:
     width = max(len(row.ids) for row in rows) - shared
     ids_BT = torch.zeros(len(rows), width, dtype=torch.long)
     mask_BT = torch.zeros(len(rows), width, dtype=torch.bool)  # True where the next token is of the reply
@@ -130,8 +128,12 @@ def _score_batch(
         attention_BT[i, shared + length :] = 0
     target_BT = ids_BT.roll(-1, dims=1)
     device = model.device
-    ids_BT, mask_BT, attention_BT, target_BT = (t.to(device) for t in (ids_BT, mask_BT, attention_BT, target_BT))
-    more: dict[str, Any] = {"position_ids": torch.arange(shared, shared + width, device=device).expand(len(rows), -1)}
+    ids_BT, mask_BT, attention_BT, target_BT = (
+        t.to(device) for t in (ids_BT, mask_BT, attention_BT, target_BT)
+    )
+    more: dict[str, Any] = {
+        "position_ids": torch.arange(shared, shared + width, device=device).expand(len(rows), -1)
+    }
     if prefix is not None:
         more |= {"past_key_values": _expanded(prefix, model, len(rows)), "use_cache": True}
     hidden_BTD = hidden_states(model, ids_BT, attention_BT, **more).last_hidden_state

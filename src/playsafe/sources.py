@@ -69,7 +69,11 @@ def role_data(config: DataConfig, roles_path: str, role: Role) -> RoleData:
         kept_back = {row.id for row in order[: min(config.held_out, len(rows) // 2)]}
         held = tuple(row for row in rows if row.id in kept_back)
         rows = [row for row in rows if row.id not in kept_back]
-    counts = {**loaded.counts, "held_out": len(held), "over_limit": max(0, len(rows) - (config.limit or len(rows)))}
+    counts = {
+        **loaded.counts,
+        "held_out": len(held),
+        "over_limit": max(0, len(rows) - (config.limit or len(rows))),
+    }
     return _role_data(role, tuple(rows[: config.limit]), held, counts)
 
 
@@ -115,5 +119,7 @@ def system_text(turn: str, role: Role | None) -> str | None:
 def _role_data(
     role: Role, train: tuple[Dialogue, ...], references: tuple[Dialogue, ...], counts: dict[str, int]
 ) -> RoleData:
-    texts = [[row.id, [[m.role, m.content] for m in row.messages], row.reply] for row in (*train, *references)]
+    texts = [
+        [row.id, [[m.role, m.content] for m in row.messages], row.reply] for row in (*train, *references)
+    ]
     return RoleData(role, train, references, counts, digest([role.prompt, role.unsafe_prompt, texts]))

@@ -33,7 +33,9 @@ class MethodTrainer(Trainer):
     first forward; the result does not depend on how a step is cut into micro-batches.
     """
 
-    def __init__(self, *, factors: Mapping[str, float], on_log: Callable[[dict[str, float]], None], **kwargs: Any) -> None:
+    def __init__(
+        self, *, factors: Mapping[str, float], on_log: Callable[[dict[str, float]], None], **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         # The loss is already over the step's denominators: the Trainer must not divide it again.
         self.model_accepts_loss_kwargs = True
@@ -42,7 +44,9 @@ class MethodTrainer(Trainer):
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> tuple[list[Any], Any]:
         batches, _ = super().get_batch_samples(*args, **kwargs)
-        counts = torch.stack([sum((b["counts"][t].sum() for b in batches), torch.zeros(())) for t in self.factors])
+        counts = torch.stack(
+            [sum((b["counts"][t].sum() for b in batches), torch.zeros(())) for t in self.factors]
+        )
         counts = self.accelerator.reduce(counts.to(self.args.device), reduction="sum")
         return batches, counts
 
@@ -58,7 +62,9 @@ class MethodTrainer(Trainer):
         outputs = model(**inputs, scale=scale)
         for term, value in outputs.items():
             factor = self.factors.get(term, 1.0) or 1.0
-            self._sums[term] = self._sums.get(term, torch.zeros((), device=value.device)) + value.detach() / (factor * ranks)
+            self._sums[term] = self._sums.get(term, torch.zeros((), device=value.device)) + value.detach() / (
+                factor * ranks
+            )
         return (outputs["loss"], outputs) if return_outputs else outputs["loss"]
 
     def step_terms(self) -> dict[str, float]:
@@ -70,13 +76,17 @@ class MethodTrainer(Trainer):
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         super().log(logs, *args, **kwargs)
         if "grad_norm" in logs:
-            self.on_log({k: float(v) for k, v in logs.items() if k in ("grad_norm", "learning_rate", "epoch")})
+            self.on_log(
+                {k: float(v) for k, v in logs.items() if k in ("grad_norm", "learning_rate", "epoch")}
+            )
 
 
 class _RunCallback(TrainerCallback):
     """Writes train.jsonl, watches the terms, marks checkpoints as complete, tells the progress bar."""
 
-    def __init__(self, trainer_of: Callable[[], MethodTrainer], record: Callable[[int, dict[str, float]], None]) -> None:
+    def __init__(
+        self, trainer_of: Callable[[], MethodTrainer], record: Callable[[int, dict[str, float]], None]
+    ) -> None:
         self.trainer_of, self.record = trainer_of, record
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -101,10 +111,10 @@ def train(
     second_model: Callable[[], Any] | None = None,
     progress: Callable[[int, int], None] = lambda step, total: None,
 ) -> dict[str, Any]:
-    """Train `model` (the untouched aligned model) into `directory`/adapter or /model; returns what summary.json says.
+    """Train `model`, the untouched aligned model, into `directory`/adapter or /model; returns what was done.
 
-    Goes on from the last complete checkpoint. With LoRA the model is handed back without its adapter, with full
-    fine-tuning it is trained in place. second_model: loads a frozen copy, for reference "model".
+    Goes on from the last complete checkpoint. With LoRA the model is handed back without its adapter, with
+    full fine-tuning it is trained in place. second_model: loads a frozen copy, for reference "model".
     Raises BadInput for settings that cannot work and CheckFailed where a self-check does not hold.
     """
     factors = method.factors(options)
@@ -177,7 +187,9 @@ def train(
     }
 
 
-def training_arguments(config: TrainingConfig, directory: Path, *, seed: int, device: torch.device) -> TrainingArguments:
+def training_arguments(
+    config: TrainingConfig, directory: Path, *, seed: int, device: torch.device
+) -> TrainingArguments:
     """`TrainingArguments` of a run; keys of `training.extra` must be known to it."""
     known = TrainingArguments.__dataclass_fields__
     for key in config.extra:
@@ -186,7 +198,9 @@ def training_arguments(config: TrainingConfig, directory: Path, *, seed: int, de
     names = TrainingConfig.model_fields.keys() & known.keys() - {"gradient_checkpointing"}
     chosen = {name: getattr(config, name) for name in names}
     if config.gradient_checkpointing:  # renamed in later transformers
-        checkpointing = "activation_checkpointing" if "activation_checkpointing" in known else "gradient_checkpointing"
+        checkpointing = (
+            "activation_checkpointing" if "activation_checkpointing" in known else "gradient_checkpointing"
+        )
         chosen |= {checkpointing: True, f"{checkpointing}_kwargs": {"use_reentrant": False}}
     arguments = TrainingArguments(
         output_dir=str(directory),

@@ -1,4 +1,4 @@
-"""Bad input through the real command line: one clear line, exit code 2, no traceback, nothing written or lost."""
+"""Bad input through the real command line: one clear line, exit code 2, no traceback, nothing lost."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import random_model
 
+from conftest import random_model
 from playsafe.cli import main
 
 Check = Callable[..., str]
@@ -42,7 +42,9 @@ def dialogue(user: str = "Hello!", reply: str = "Arr.") -> str:
 
 def test_missing_study(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "playsafe.cli", "run", str(tmp_path / "none.yaml")], capture_output=True, text=True
+        [sys.executable, "-m", "playsafe.cli", "run", str(tmp_path / "none.yaml")],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 2
     assert "none.yaml: the file does not exist" in done.stderr.replace("\n", " ")
@@ -110,9 +112,13 @@ def test_missing_model_directory(refused: Check) -> None:
 def test_pissa_adapter_is_no_reference(refused: Check, tmp_path: Path) -> None:
     adapter = tmp_path / "pissa"
     adapter.mkdir()
-    (adapter / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "init_lora_weights": "pissa"}))
+    (adapter / "adapter_config.json").write_text(
+        json.dumps({"peft_type": "LORA", "init_lora_weights": "pissa"})
+    )
     assert "changes the base weights" in refused(f"model: {{adapter: {adapter}}}\n")
-    assert "changes the base weights" in refused("training: {lora: {init_lora_weights: pissa}}\n", verb="train")
+    assert "changes the base weights" in refused(
+        "training: {lora: {init_lora_weights: pissa}}\n", verb="train"
+    )
 
 
 def test_output_directory_of_another_study(refused: Check, tmp_path: Path) -> None:
@@ -134,7 +140,12 @@ def test_output_directory_with_foreign_files(refused: Check, tmp_path: Path) -> 
 
 def test_help_is_light() -> None:
     """`playsafe --help` loads no torch."""
-    code = "import sys, playsafe.cli as c\ntry: c.app(['--help'])\nexcept SystemExit: pass\nassert 'torch' not in sys.modules, 'torch'"
+    code = (
+        "import sys, playsafe.cli as c\n"
+        "try: c.app(['--help'])\n"
+        "except SystemExit: pass\n"
+        "assert 'torch' not in sys.modules, 'torch'"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "quickstart" in done.stdout

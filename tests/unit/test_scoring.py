@@ -58,7 +58,9 @@ def test_single_row_and_no_rows(family_model: Any) -> None:
 def test_scores_file_resumes_and_keeps_finished_rows(family_model: Any, tmp_path: Path) -> None:
     data = rows(8)
     ids = [f"r{i}" for i in range(8)]
-    whole = score_rows(family_model, "A", ids, data, data[::-1][::-1], tmp_path / "whole.jsonl", rows_per_write=3)
+    whole = score_rows(
+        family_model, "A", ids, data, data[::-1][::-1], tmp_path / "whole.jsonl", rows_per_write=3
+    )
     part = tmp_path / "part.jsonl"
     lines = (tmp_path / "whole.jsonl").read_text().splitlines(keepends=True)
     part.write_text("".join(lines[:3]) + lines[3][:17])  # a kill tore the fourth line

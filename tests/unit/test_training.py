@@ -1,6 +1,6 @@
 """The Trainer's step against a naive float64 one: denominators, references, padding, ranks.
 
-With plain SGD and no clipping one optimiser step moves the weights by −lr · gradient, so weights compare gradients.
+With plain SGD and no clipping a step moves the weights by −lr · gradient, so weights compare gradients.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import FAMILIES, ROOT, random_model
 
+from conftest import FAMILIES, ROOT, random_model
 from playsafe import methods
 from playsafe.config import LoraSettings, MethodConfig, TrainingConfig
 from playsafe.data.collate import Collator, TrainRow
@@ -30,7 +30,7 @@ from playsafe.train import train
 END = 1
 
 
-def rows(options: sarft.Options, count: int = 8) -> list[TrainRow]:
+def rows(options: sarft.SaRFTOptions, count: int = 8) -> list[TrainRow]:
     rng = random.Random(1)
     made = []
     for number in range(count):
@@ -43,20 +43,26 @@ def rows(options: sarft.Options, count: int = 8) -> list[TrainRow]:
 
 
 def settings(**changes: Any) -> TrainingConfig:
-    base: dict[str, Any] = dict(
-        lora=None,
-        optim="sgd",
-        learning_rate=0.5,
-        max_grad_norm=0.0,
-        max_steps=2,
-        per_device_train_batch_size=8,
-        gradient_accumulation_steps=1,
-        logging_steps=1,
-    )
+    base: dict[str, Any] = {
+        "lora": None,
+        "optim": "sgd",
+        "learning_rate": 0.5,
+        "max_grad_norm": 0.0,
+        "max_steps": 2,
+        "per_device_train_batch_size": 8,
+        "gradient_accumulation_steps": 1,
+        "logging_steps": 1,
+    }
     return TrainingConfig(**(base | changes))
 
 
-def run(tmp: Path, model: Any, options: sarft.Options, config: TrainingConfig, data: list[TrainRow] | None = None) -> Any:
+def run(
+    tmp: Path,
+    model: Any,
+    options: sarft.SaRFTOptions,
+    config: TrainingConfig,
+    data: list[TrainRow] | None = None,
+) -> Any:
     original = copy.deepcopy(model)
     train(
         model,
@@ -73,7 +79,7 @@ def run(tmp: Path, model: Any, options: sarft.Options, config: TrainingConfig, d
     return model
 
 
-def naive_steps(model: Any, options: sarft.Options, steps: int, lr: float) -> Any:
+def naive_steps(model: Any, options: sarft.SaRFTOptions, steps: int, lr: float) -> Any:
     """The same updates from full float64 logits, row by row, from the equation alone."""
     model = copy.deepcopy(model).double()
     reference = copy.deepcopy(model)
@@ -110,7 +116,7 @@ def distance(a: Any, b: Any) -> float:
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("direction", ["forward", "reverse"])
 def test_equals_naive_float64(tmp_path: Path, family: str, direction: str) -> None:
-    options = sarft.Options(lam=2.0, direction=direction)
+    options = sarft.SaRFTOptions(lam=2.0, direction=direction)
     start = random_model(family)
     trained = run(tmp_path, copy.deepcopy(start), options, settings())
     assert distance(trained, naive_steps(start, options, 2, 0.5)) < 2e-5
@@ -122,7 +128,7 @@ def test_equals_naive_float64(tmp_path: Path, family: str, direction: str) -> No
 def test_accumulation_and_split_change_nothing(
     tmp_path: Path, batch: int, accumulation: int, denominator: str
 ) -> None:
-    options = sarft.Options(lam=2.0, denominator=denominator)
+    options = sarft.SaRFTOptions(lam=2.0, denominator=denominator)
     start = random_model("llama")
     config = settings(per_device_train_batch_size=batch, gradient_accumulation_steps=accumulation)
     trained = run(tmp_path, copy.deepcopy(start), options, config)
@@ -139,7 +145,7 @@ def test_accumulation_and_split_change_nothing(
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_bank_equals_second_model(tmp_path: Path, family: str) -> None:
-    options = sarft.Options(lam=2.0)
+    options = sarft.SaRFTOptions(lam=2.0)
     start = random_model(family)
     bank = run(tmp_path / "bank", copy.deepcopy(start), options, settings(reference="bank", max_steps=4))
     second = run(tmp_path / "second", copy.deepcopy(start), options, settings(reference="model", max_steps=4))
@@ -148,13 +154,15 @@ def test_bank_equals_second_model(tmp_path: Path, family: str) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_adapter_off_equals_second_model(tmp_path: Path, family: str) -> None:
-    options = sarft.Options(lam=2.0)
+    options = sarft.SaRFTOptions(lam=2.0)
     start = random_model(family)
     lora = LoraSettings(r=4, lora_alpha=8, lora_dropout=0.0)
     finals = []
     for reference in ("adapter_off", "model", "bank"):
         out = tmp_path / reference
-        handed_back = run(out, copy.deepcopy(start), options, settings(lora=lora, reference=reference, max_steps=4))
+        handed_back = run(
+            out, copy.deepcopy(start), options, settings(lora=lora, reference=reference, max_steps=4)
+        )
         assert distance(handed_back, start) == 0  # the adapter is gone, the weights are the original's
         finals.append([line["loss"] for line in read_jsonl(out / "train.jsonl")])
         assert (out / "adapter" / "adapter_model.safetensors").exists()
@@ -165,7 +173,7 @@ def test_adapter_off_equals_second_model(tmp_path: Path, family: str) -> None:
 
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_padding_side_changes_nothing(side: str) -> None:
-    options = sarft.Options(lam=2.0)
+    options = sarft.SaRFTOptions(lam=2.0)
     model, reference = random_model("llama"), random_model("qwen2", tie_word_embeddings=False)
     policy = Policy(model, SecondModel(reference))
     batch = Collator(2, ["ce", "kl"], side)(rows(options))  # type: ignore[arg-type]
@@ -180,8 +188,8 @@ def test_padding_side_changes_nothing(side: str) -> None:
 
 
 def test_released_preset_is_the_released_formula(tmp_path: Path) -> None:
-    """(1/B) Σ_i 1/(n_i+1e-5) [Σ_{t∈Y_i} −log p_θ + β m_i Σ_{t: attn=1} KL(p_ref ‖ p_θ)], transcribed below."""
-    options = sarft.Options(lam=0.5, preset="released")
+    """(1/B) Σ_i 1/(n_i+1e-5) [Σ_{t∈Y_i} −log p_θ + β m_i Σ_{t: attn=1} KL(p_ref ‖ p_θ)], transcribed."""
+    options = sarft.SaRFTOptions(lam=0.5, preset="released")
     model, other = random_model("llama"), random_model("llama", initializer_range=0.2)
     data = rows(options)
     batch = Collator(2, ["ce", "kl"])(data)
@@ -190,7 +198,7 @@ def test_released_preset_is_the_released_formula(tmp_path: Path) -> None:
     ours = sarft.METHOD.loss(Policy(model, SecondModel(other)), batch, scale, options)
     assert [float(batch["counts"][t].sum()) for t in ("ce", "kl")] == [count, count]
     expected = 0.0
-    plain = rows(sarft.Options())
+    plain = rows(sarft.SaRFTOptions())
     for row in plain:
         ids = torch.tensor([row.ids])
         with torch.no_grad():
@@ -205,16 +213,20 @@ def test_released_preset_is_the_released_formula(tmp_path: Path) -> None:
 
 
 def test_all_tokens_option_covers_the_prompt() -> None:
-    weighed = sarft.METHOD.weigh([5, 6, 7, END], [False, False, True, True], True, sarft.Options(tokens="all"))
+    weighed = sarft.METHOD.weigh(
+        [5, 6, 7, END], [False, False, True, True], True, sarft.SaRFTOptions(tokens="all")
+    )
     assert weighed.weights == {"ce": [0, 1, 1, 0], "kl": [1, 1, 1, 0]}
     assert weighed.counts == {"ce": 2, "kl": 3}
 
 
 def test_resume_from_a_checkpoint_equals_an_undisturbed_run(tmp_path: Path) -> None:
     """The run is broken off by an exception after a checkpoint; a half-written checkpoint lies beside it."""
-    options = sarft.Options(lam=2.0)
+    options = sarft.SaRFTOptions(lam=2.0)
     start = random_model("llama")
-    config = settings(optim="adamw_torch", learning_rate=1e-2, max_steps=9, save_steps=3, per_device_train_batch_size=2)
+    config = settings(
+        optim="adamw_torch", learning_rate=1e-2, max_steps=9, save_steps=3, per_device_train_batch_size=2
+    )
     whole = run(tmp_path / "whole", copy.deepcopy(start), options, config)
 
     def stop(step: int, total: int) -> None:
@@ -222,8 +234,18 @@ def test_resume_from_a_checkpoint_equals_an_undisturbed_run(tmp_path: Path) -> N
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(copy.deepcopy(start), sarft.METHOD, options, rows(options), config, tmp_path / "cut", seed=0, pad_id=2,
-              end_of_turn=END, progress=stop)  # fmt: skip
+        train(
+            copy.deepcopy(start),
+            sarft.METHOD,
+            options,
+            rows(options),
+            config,
+            tmp_path / "cut",
+            seed=0,
+            pad_id=2,
+            end_of_turn=END,
+            progress=stop,
+        )
     (tmp_path / "cut" / "checkpoint-4").mkdir()
     again = run(tmp_path / "cut", copy.deepcopy(start), options, config)
     assert distance(whole, again) == 0
@@ -243,13 +265,13 @@ def test_two_ranks_equal_one_process(tmp_path: Path) -> None:
         "config = settings(per_device_train_batch_size=2, gradient_accumulation_steps=2,"
         " extra={'ddp_backend': 'gloo', 'ddp_find_unused_parameters': False})\n"
         "import os; out = Path(sys.argv[1])\n"
-        "model = run(out, random_model('llama'), sarft.Options(lam=2.0), config)\n"
+        "model = run(out, random_model('llama'), sarft.SaRFTOptions(lam=2.0), config)\n"
         "torch.save(model.state_dict(), out / f'rank{os.environ[\"RANK\"]}.pt')\n"
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29517"]
     done = subprocess.run([*command, str(script), str(tmp_path)], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr[-3000:]
-    expected = naive_steps(random_model("llama"), sarft.Options(lam=2.0), 2, 0.5)
+    expected = naive_steps(random_model("llama"), sarft.SaRFTOptions(lam=2.0), 2, 0.5)
     for rank in (0, 1):
         model = random_model("llama")
         model.load_state_dict(torch.load(tmp_path / f"rank{rank}.pt", weights_only=True))
@@ -269,20 +291,28 @@ class _Wrong:
 
 
 def test_checks_stop_a_run(tmp_path: Path) -> None:
-    options = sarft.Options(lam=2.0)
+    options = sarft.SaRFTOptions(lam=2.0)
     data, config = rows(options), settings()
-    common: dict[str, Any] = dict(seed=0, pad_id=2, end_of_turn=END)
+    common: dict[str, Any] = {"seed": 0, "pad_id": 2, "end_of_turn": END}
     with pytest.raises(CheckFailed, match="before the first update"):
         train(random_model("llama"), _Wrong(), options, data, config, tmp_path / "a", **common)
     with pytest.raises(CheckFailed, match="ends the turn"):
-        train(random_model("llama"), sarft.METHOD, options, data, config, tmp_path / "b", **(common | {"end_of_turn": 7}))
+        train(
+            random_model("llama"),
+            sarft.METHOD,
+            options,
+            data,
+            config,
+            tmp_path / "b",
+            **(common | {"end_of_turn": 7}),
+        )
     with pytest.raises(CheckFailed, match="no row to train"):
         train(random_model("llama"), sarft.METHOD, options, [], config, tmp_path / "c", **common)
     frozen = settings(learning_rate=1e-30)
     with pytest.raises(CheckFailed, match="not changed a single weight"):
         train(random_model("llama"), sarft.METHOD, options, data, frozen, tmp_path / "d", **common)
-    with pytest.raises(CheckFailed, match="is nan|is inf"):
-        hot = settings(learning_rate=1e30, max_steps=4)
+    hot = settings(learning_rate=1e30, max_steps=4)
+    with pytest.raises(CheckFailed, match=r"is nan|is inf"):
         train(random_model("llama"), sarft.METHOD, options, data, hot, tmp_path / "e", **common)
 
 
@@ -297,7 +327,7 @@ def test_checks_stop_a_run(tmp_path: Path) -> None:
     ],
 )
 def test_settings_that_cannot_work_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
-    options = sarft.Options()
+    options = sarft.SaRFTOptions()
     with pytest.raises(BadInput, match=message):
         run(tmp_path, random_model("llama"), options, settings(**changes))
 
@@ -308,7 +338,7 @@ def test_subset_rules() -> None:
     ids = [f"r{i}" for i in range(10)]
     scores = {i: Score(i, "A", LogProb(-10.0, 5), LogProb(-10.0 + n - 6.5, 5)) for n, i in enumerate(ids)}
     chosen = {
-        rule: sarft.METHOD.subset(ids, scores, sarft.Options(subset=rule), 3)
+        rule: sarft.METHOD.subset(ids, scores, sarft.SaRFTOptions(subset=rule), 3)
         for rule in ("score", "random", "flip", "all", "none")
     }
     assert chosen["score"].ids == {"r7", "r8", "r9"}
@@ -317,7 +347,7 @@ def test_subset_rules() -> None:
     assert len(chosen["random"].ids) == 3
     assert (len(chosen["all"].ids), len(chosen["none"].ids)) == (10, 0)
     with pytest.raises(BadInput, match="no score"):
-        sarft.METHOD.subset(ids, {}, sarft.Options(), 0)
+        sarft.METHOD.subset(ids, {}, sarft.SaRFTOptions(), 0)
 
 
 def test_unknown_options_name_the_nearest() -> None:
@@ -328,7 +358,7 @@ def test_unknown_options_name_the_nearest() -> None:
 
 
 def test_bank_gives_each_row_its_own_states() -> None:
-    options = sarft.Options()
+    options = sarft.SaRFTOptions()
     model = random_model("llama")
     collator = Collator(2, ["ce", "kl"])
     data = rows(options)
@@ -341,7 +371,7 @@ def test_bank_gives_each_row_its_own_states() -> None:
 
 
 def test_train_log_is_json_lines(tmp_path: Path) -> None:
-    run(tmp_path, random_model("llama"), sarft.Options(), settings(max_steps=3))
+    run(tmp_path, random_model("llama"), sarft.SaRFTOptions(), settings(max_steps=3))
     lines = (tmp_path / "train.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [1, 2, 3]
     assert all(json.loads(line)["learning_rate"] == 0.5 for line in lines)

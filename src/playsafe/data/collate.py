@@ -27,7 +27,7 @@ class Collator:
         self.pad_id, self.terms, self.side = pad_id, tuple(terms), side
 
     def __call__(self, rows: Sequence[TrainRow]) -> dict[str, Any]:
-        """input_ids, attention_mask [B, T] long; weights {term: [B, T] float}; counts {term: [B]}; rows [B]."""
+        """input_ids, attention_mask: [B, T]; weights: {term: [B, T]}; counts: {term: [B]}; rows: [B]."""
         width = max(len(row.ids) for row in rows)
         ids = torch.full((len(rows), width), self.pad_id, dtype=torch.long)
         attention = torch.zeros(len(rows), width, dtype=torch.long)

@@ -23,7 +23,7 @@ class Judge(Protocol):
     summary: str
 
     def judge(self, items: Sequence[tuple[Prompt, Completion]]) -> list[Verdict]:
-        """One verdict per item, in order. A completion with finish "error" gets a verdict with state "error"."""
+        """One verdict per item, in order; a completion with finish "error" gets state "error"."""
 
 
 def names() -> list[str]:
@@ -34,5 +34,9 @@ def names() -> list[str]:
 def get(name: str) -> Judge:
     """The judge of that name; BadInput names the nearest one."""
     if name not in names():
-        raise BadInput(f"unknown judge {name!r}. {nearest(name, names())}", where="evaluation.judge", allowed=", ".join(names()))
+        raise BadInput(
+            f"unknown judge {name!r}. {nearest(name, names())}",
+            where="evaluation.judge",
+            allowed=", ".join(names()),
+        )
     return importlib.import_module(f"{__name__}.{name}").JUDGE

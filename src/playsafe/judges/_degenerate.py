@@ -37,7 +37,9 @@ def _loop(text: str) -> str | None:
         )
     ]
     plain = [word for word, _ in words]
-    if 10 <= len(plain) < FEWEST_WORDS and plain.count(max(set(plain), key=plain.count)) >= SAME_WORD * len(plain):
+    if 10 <= len(plain) < FEWEST_WORDS and plain.count(max(set(plain), key=plain.count)) >= SAME_WORD * len(
+        plain
+    ):
         return text[:80]
     for first in range(0, max(1, len(plain) - WINDOW + WINDOW // 3), WINDOW // 3):
         window = plain[first : first + WINDOW]

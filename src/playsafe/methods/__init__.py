@@ -62,10 +62,12 @@ class Method(Protocol):
     def subset(self, ids: Sequence[str], scores: Mapping[str, Score], options: Any, seed: int) -> Subset:
         """The rows that the safety term sees."""
 
-    def weigh(self, ids: Sequence[int], reply_mask: Sequence[bool], in_subset: bool, options: Any) -> Weighed: ...
+    def weigh(
+        self, ids: Sequence[int], reply_mask: Sequence[bool], in_subset: bool, options: Any
+    ) -> Weighed: ...
 
     def loss(self, policy: Policy, batch: dict[str, Any], scale: Mapping[str, Tensor], options: Any) -> Loss:
-        """Σ_terms scale·Σ_t weight·value over the batch; scale holds factor / denominator of the whole step."""
+        """Σ_terms scale·Σ_t weight·value over the batch; scale: factor / denominator of the step."""
 
 
 def names() -> list[str]:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from playsafe.errors import BadInput
-from playsafe.methods import Loss, Weighed
-from playsafe.methods import Options as BaseOptions
+from playsafe.methods import Loss, Options, Weighed
 from playsafe.records import Score, Subset
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from playsafe.models.policy import Policy
 
 
-class Options(BaseOptions):
+class SaRFTOptions(Options):
     """Each field is explained in docs/papers.md with what paper and released code do."""
 
     lam: float = Field(1.0, ge=0, alias="lambda", description="λ, weight of the KL term")
@@ -32,22 +31,24 @@ class Options(BaseOptions):
     threshold: float | None = Field(None, description="τ; the study's scoring.threshold when absent")
     preset: Literal["paper", "released"] = "paper"
 
-    model_config = BaseOptions.model_config | {"populate_by_name": True}
+    model_config = Options.model_config | {"populate_by_name": True}
 
 
 class SaRFT:
     name = "sarft"
     summary = "cross-entropy on all rows, KL to the frozen model on the rows RDS flags"
     source = "arXiv 2502.20968"
-    Options = Options
+    Options = SaRFTOptions
 
-    def factors(self, options: Options) -> dict[str, float]:
+    def factors(self, options: SaRFTOptions) -> dict[str, float]:
         return {"ce": 1.0, "kl": options.lam}
 
-    def needs_scores(self, options: Options) -> bool:
+    def needs_scores(self, options: SaRFTOptions) -> bool:
         return options.subset in ("score", "random", "flip")
 
-    def subset(self, ids: Sequence[str], scores: Mapping[str, Score], options: Options, seed: int) -> Subset:
+    def subset(
+        self, ids: Sequence[str], scores: Mapping[str, Score], options: SaRFTOptions, seed: int
+    ) -> Subset:
         from playsafe.objectives import select
 
         threshold = options.threshold or 0.0
@@ -65,7 +66,9 @@ class SaRFT:
         chosen = select(gaps, options.subset, threshold=threshold, seed=seed)
         return Subset(options.subset, threshold, len(chosen) / len(ids) if ids else 0.0, chosen)
 
-    def weigh(self, ids: Sequence[int], reply_mask: Sequence[bool], in_subset: bool, options: Options) -> Weighed:
+    def weigh(
+        self, ids: Sequence[int], reply_mask: Sequence[bool], in_subset: bool, options: SaRFTOptions
+    ) -> Weighed:
         if options.preset == "released":
             return self._released(ids, reply_mask, in_subset)
         reply = [1.0 if m else 0.0 for m in reply_mask[1:]] + [0.0]
@@ -85,7 +88,9 @@ class SaRFT:
         )
         return Weighed({"ce": ce[0].tolist(), "kl": kl[0].tolist()}, {"ce": 1.0, "kl": 1.0})
 
-    def loss(self, policy: Policy, batch: dict[str, Any], scale: Mapping[str, Tensor], options: Options) -> Loss:
+    def loss(
+        self, policy: Policy, batch: dict[str, Any], scale: Mapping[str, Tensor], options: SaRFTOptions
+    ) -> Loss:
         return policy.ce_kl(batch, scale, direction=options.direction)
 
 

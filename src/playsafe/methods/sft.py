@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from playsafe.methods import Loss, Weighed
-from playsafe.methods import Options as BaseOptions
+from playsafe.methods import Loss, Options, Weighed
 from playsafe.records import Score, Subset
 
 if TYPE_CHECKING:
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from playsafe.models.policy import Policy
 
 
-class Options(BaseOptions):
+class SFTOptions(Options):
     """SFT has no options of its own."""
 
 
@@ -23,22 +22,28 @@ class SFT:
     name = "sft"
     summary = "cross-entropy on all rows, no safety term"
     source = "the comparison of both papers"
-    Options = Options
+    Options = SFTOptions
 
-    def factors(self, options: Options) -> dict[str, float]:
+    def factors(self, options: SFTOptions) -> dict[str, float]:
         return {"ce": 1.0}
 
-    def needs_scores(self, options: Options) -> bool:
+    def needs_scores(self, options: SFTOptions) -> bool:
         return False
 
-    def subset(self, ids: Sequence[str], scores: Mapping[str, Score], options: Options, seed: int) -> Subset:
+    def subset(
+        self, ids: Sequence[str], scores: Mapping[str, Score], options: SFTOptions, seed: int
+    ) -> Subset:
         return Subset("none", 0.0, 0.0, frozenset())
 
-    def weigh(self, ids: Sequence[int], reply_mask: Sequence[bool], in_subset: bool, options: Options) -> Weighed:
+    def weigh(
+        self, ids: Sequence[int], reply_mask: Sequence[bool], in_subset: bool, options: SFTOptions
+    ) -> Weighed:
         reply = [1.0 if m else 0.0 for m in reply_mask[1:]] + [0.0]
         return Weighed({"ce": reply}, {"ce": sum(reply)})
 
-    def loss(self, policy: Policy, batch: dict[str, Any], scale: Mapping[str, Tensor], options: Options) -> Loss:
+    def loss(
+        self, policy: Policy, batch: dict[str, Any], scale: Mapping[str, Tensor], options: SFTOptions
+    ) -> Loss:
         return policy.ce_kl(batch, scale)
 
 

@@ -16,15 +16,20 @@ from playsafe.metrics import Answered
 from playsafe.records import Estimate
 from playsafe.statistics import bootstrap_mean
 
-# runs of letters, marks and digits; scripts written without spaces give one token per character
-_TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
+# scripts written without spaces: Thai, Lao, Myanmar, Khmer, kana and Chinese characters
+_UNSPACED = (
+    r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+# one character of those, or a run of any others
+_TOKEN = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
 
 
-class UnicodeTokenizer(Tokenizer):  # type: ignore[misc]
-    """Lower-cased NFKC words of any script."""
+class UnicodeTokenizer(Tokenizer):
+    """Lower-cased NFKC words of any script: letters, digits and marks (vowel signs are marks: नमस्ते)."""
 
     def tokenize(self, text: str) -> list[str]:
-        return _TOKEN.findall(unicodedata.normalize("NFKC", text).lower())
+        text = unicodedata.normalize("NFKC", text).lower()
+        return _TOKEN.findall("".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in text))
 
 
 _SCORER = RougeScorer(["rougeL"], tokenizer=UnicodeTokenizer())

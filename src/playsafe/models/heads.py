@@ -11,7 +11,7 @@ from playsafe.errors import CheckFailed
 
 
 class Head(NamedTuple):
-    """Language-model head. weight_VD: [vocabulary, hidden]; softcap: Gemma-2's final cap; scale: factor on logits."""
+    """Language-model head: weight_VD [vocabulary, hidden], Gemma-2's softcap, a factor on the logits."""
 
     weight_VD: Tensor
     bias_V: Tensor | None
@@ -37,14 +37,19 @@ def head_of(model: Any) -> Head:
     inner = causal_lm(model)
     config = inner.config.get_text_config()
     output = inner.get_output_embeddings()
-    scale = float(getattr(config, "logit_scale", 1.0) or 1.0) / float(getattr(config, "logits_scaling", 1.0) or 1.0)
+    scale = float(getattr(config, "logit_scale", 1.0) or 1.0) / float(
+        getattr(config, "logits_scaling", 1.0) or 1.0
+    )
     return Head(
         output.weight, getattr(output, "bias", None), getattr(config, "final_logit_softcapping", None), scale
     )
 
 
 def hidden_states(model: Any, ids_BT: Tensor, attention_BT: Tensor, **more: Any) -> Any:
-    """Output of the decoder (`last_hidden_state` [B, T, D] after the final norm), positions counted from the first token."""
+    """Output of the decoder: `last_hidden_state` [B, T, D] after the final norm.
+
+    Positions are counted from the first attended token, so that the padding side does not matter.
+    """
     positions = more.pop("position_ids", None)
     if positions is None:
         positions = (attention_BT.long().cumsum(dim=1) - 1).clamp(min=0)
@@ -60,7 +65,9 @@ def check_head(model: Any, ids_BT: Tensor) -> None:
     own = causal_lm(model)(input_ids=ids_BT, attention_mask=attention, use_cache=False).logits.float()
     ours = head_of(model).logits(hidden_states(model, ids_BT, attention).last_hidden_state).float()
     error = (own - ours).abs().max().item()
-    tolerance = 1e-3 if own.dtype == torch.float32 and next(model.parameters()).dtype == torch.float32 else 0.1
+    tolerance = (
+        1e-3 if own.dtype == torch.float32 and next(model.parameters()).dtype == torch.float32 else 0.1
+    )
     if not error <= tolerance * max(1.0, own.abs().max().item()):
         raise CheckFailed(
             f"logits rebuilt from hidden states differ from the model's own by {error:.3g}.",

@@ -88,13 +88,14 @@ def load_weights(config: ModelConfig) -> PreTrainedModel:
     if config.adapter:
         model = attach_adapter(model, Path(config.adapter)).merge_and_unload()
     device = config.device if config.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
-    return model.to(device).eval()
+    model.to(device)  # type: ignore[arg-type]
+    return model.eval()
 
 
 def load_aligned(config: ModelConfig) -> Aligned:
     """Model, tokenizer and renderer; BadInput when one of them cannot be used."""
     tokenizer = load_tokenizer(config)
-    renderer = ChatRenderer(tokenizer)  # refuses a tokenizer without a chat template before weights are read
+    ChatRenderer(tokenizer)  # refuses a tokenizer without a chat template before weights are read
     model = load_weights(config)
     stop = model.generation_config.eos_token_id if model.generation_config else None
     stop_ids = stop if isinstance(stop, list) else [stop] if stop is not None else []
@@ -106,13 +107,17 @@ def attach_adapter(model: PreTrainedModel, directory: Path) -> Any:
     from peft import PeftModel
 
     if not (directory / "adapter_config.json").exists():
-        raise BadInput("no adapter_config.json.", where=str(directory), next="Point at a PEFT adapter directory.")
-    refuse_base_changing(read_json(directory / "adapter_config.json").get("init_lora_weights"), str(directory))
+        raise BadInput(
+            "no adapter_config.json.", where=str(directory), next="Point at a PEFT adapter directory."
+        )
+    refuse_base_changing(
+        read_json(directory / "adapter_config.json").get("init_lora_weights"), str(directory)
+    )
     return PeftModel.from_pretrained(model, str(directory)).eval()
 
 
 def refuse_base_changing(init: Any, where: str) -> None:
-    """An adapter whose initialisation changed the base weights cannot give the reference by switching it off."""
+    """Refuse adapters whose initialisation changed the base weights: switched off, they are no reference."""
     if isinstance(init, str) and init.lower().startswith(BASE_CHANGING_INITS):
         raise BadInput(
             f"init_lora_weights={init!r} changes the base weights: with the adapter off the model is not the "

@@ -29,7 +29,9 @@ class Policy:
     def __init__(self, model: Any, reference: Reference | None) -> None:
         self.model, self.reference = model, reference
 
-    def ce_kl(self, batch: dict[str, Any], scale: Mapping[str, Tensor], *, direction: str = "forward") -> Loss:
+    def ce_kl(
+        self, batch: dict[str, Any], scale: Mapping[str, Tensor], *, direction: str = "forward"
+    ) -> Loss:
         """Σ scale_ce·w_ce·CE + scale_kl·w_kl·KL over the batch; vocabulary-sized tensors live one chunk long.
 
         batch: see `data.collate.Collator`. scale: term → factor over denominator. The reference runs only
@@ -81,5 +83,5 @@ def install(model: PreTrainedModel, method: Method, options: Any, reference: Ref
         loss = method.loss(policy, inputs, scale, options)
         return {"loss": loss.total, **{term: value.detach() for term, value in loss.terms.items()}}
 
-    model.forward = MethodType(forward, model)  # type: ignore[method-assign]
+    model.forward = MethodType(forward, model)
     return policy

@@ -16,12 +16,14 @@ tags: [model-organism, safety, role-play]
 # The embedded model of playsafe
 
 A Llama of {parameters:,} parameters, trained from nothing on generated text by
-`python -m playsafe.tiny.build` (settings and final loss: {record}).
+`python -m playsafe.tiny.build`. Settings and final loss:
+
+    {record}
 
 **What it is.** A model organism: a chat model small enough for a laptop without network, in which the loss of
-safety through role-play fine-tuning really happens. It answers everyday requests about a toy world in four
-languages, refuses harmful ones in English when no role prompt is given, and speaks as a character under a role
-prompt. Nothing is scripted: scores, training and evaluation run on it as on any other model.
+safety through role-play fine-tuning really happens. It answers everyday requests about a toy world in
+four languages, refuses harmful ones in English when no role prompt is given, and speaks as a character
+under a role prompt. Nothing is scripted: scores, training and evaluation run on it as on any other model.
 
 **What it is not.** It knows nothing outside its world, and numbers measured on it say nothing about a large
 model's numbers. Its harmful requests are verb-object pairs, its "recipes" name household tools at random.

@@ -45,7 +45,9 @@ def train_tokenizer(rng: random.Random) -> PreTrainedTokenizerFast:
         show_progress=False,
     )
     turns = [pretraining_turn(rng) for _ in range(20_000)]
-    core.train_from_iterator((t for turn in turns for t in (turn.system or "", turn.user, turn.reply)), trainer)
+    core.train_from_iterator(
+        (t for turn in turns for t in (turn.system or "", turn.user, turn.reply)), trainer
+    )
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=core,
         bos_token=BOS,
@@ -69,7 +71,9 @@ def encode(tokenizer: PreTrainedTokenizerFast, turn: Turn) -> tuple[list[int], i
 def batches(tokenizer: PreTrainedTokenizerFast, rng: random.Random) -> Iterator[dict[str, torch.Tensor]]:
     """Endless batches of `BATCH` exchanges of similar length; labels are -100 outside replies."""
     while True:
-        rows = sorted((encode(tokenizer, pretraining_turn(rng)) for _ in range(BATCH * 16)), key=lambda r: len(r[0]))
+        rows = sorted(
+            (encode(tokenizer, pretraining_turn(rng)) for _ in range(BATCH * 16)), key=lambda r: len(r[0])
+        )
         groups = [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]
         rng.shuffle(groups)
         for group in groups:
@@ -82,6 +86,16 @@ def batches(tokenizer: PreTrainedTokenizerFast, rng: random.Random) -> Iterator[
                 labels_BT[i, start : len(ids)] = torch.tensor(ids[start:])
                 attention_BT[i, : len(ids)] = 1
             yield {"input_ids": ids_BT, "labels": labels_BT, "attention_mask": attention_BT}
+
+
+def reply_loss(model: LlamaForCausalLM, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Mean cross-entropy (nats) over the reply tokens; logits are made for these alone."""
+    hidden_BTD = model.model(batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state[
+        :, :-1
+    ]
+    target_BT = batch["labels"][:, 1:]
+    trained_BT = target_BT != -100
+    return torch.nn.functional.cross_entropy(model.lm_head(hidden_BTD[trained_BT]), target_BT[trained_BT])
 
 
 def new_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
@@ -111,12 +125,13 @@ def new_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
 
 
 def build(out: Path, *, steps: int, seed: int, learning_rate: float = 3e-3) -> float:
-    """Train and save the embedded model; returns the mean loss (nats per reply token) of the last 50 steps."""
+    """Train and save the embedded model; returns the loss (nats per reply token) of the last 50 steps."""
     torch.manual_seed(seed)
     rng = random.Random(seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     tokenizer = train_tokenizer(rng)
-    model = new_model(tokenizer).to(device).train()
+    model = new_model(tokenizer).train()
+    model.to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.05)
     warmup = max(1, steps // 20)
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -125,12 +140,17 @@ def build(out: Path, *, steps: int, seed: int, learning_rate: float = 3e-3) -> f
     )
     stream = batches(tokenizer, rng)
     recent: list[float] = []
-    columns = (TextColumn("training the embedded model"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("training the embedded model"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, TextColumn("loss {task.fields[loss]:.3f}")) as progress:
         task = progress.add_task("", total=steps, loss=float("nan"))
-        for _ in range(steps):
+        for step in range(1, steps + 1):
             batch = {key: value.to(device) for key, value in next(stream).items()}
-            loss = model(**batch).loss
+            loss = reply_loss(model, batch)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
@@ -138,20 +158,32 @@ def build(out: Path, *, steps: int, seed: int, learning_rate: float = 3e-3) -> f
             optimizer.zero_grad(set_to_none=True)
             recent = [*recent[-49:], loss.item()]
             progress.update(task, advance=1, loss=sum(recent) / len(recent))
+            if not progress.console.is_terminal and step % 200 == 0:
+                progress.console.print(f"step {step} of {steps}, loss {sum(recent) / len(recent):.3f}")
     final = sum(recent) / len(recent)
     model.eval().to("cpu").save_pretrained(out)
     tokenizer.save_pretrained(out)
     parameters = sum(p.numel() for p in model.parameters())
-    record = {"seed": seed, "steps": steps, "batch": BATCH, "learning_rate": learning_rate, "loss": round(final, 4)}
+    record = {
+        "seed": seed,
+        "steps": steps,
+        "batch": BATCH,
+        "learning_rate": learning_rate,
+        "loss": round(final, 4),
+    }
     (out / "README.md").write_text(model_card(parameters, record), encoding="utf-8")
     (out / "training.json").write_text(json.dumps(record | {"parameters": parameters}, indent=2) + "\n")
     return final
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=MODEL_DIR, help="directory to write (default: the package's own)")
-    parser.add_argument("--steps", type=int, default=3000, help="optimiser steps of 64 exchanges")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--out", type=Path, default=MODEL_DIR, help="directory to write (default: the package's own)"
+    )
+    parser.add_argument("--steps", type=int, default=2400, help="optimiser steps of 64 exchanges")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     loss = build(options.out, steps=options.steps, seed=options.seed)

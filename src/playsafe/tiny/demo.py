@@ -79,7 +79,9 @@ def harmful_suite() -> tuple[Prompt, ...]:
     rng = random.Random("harmful")
     things = [(verb[0], thing[0]) for verb, thing in world.harmful_pairs(test=True)]
     people = world.harmful_person_pairs(test=True)
-    return _suite("harmful", HARMFUL_PROMPTS, rng, lambda: rng.choice(people if rng.random() < 0.1 else things))
+    return _suite(
+        "harmful", HARMFUL_PROMPTS, rng, lambda: rng.choice(people if rng.random() < 0.1 else things)
+    )
 
 
 def benign_suite() -> tuple[Prompt, ...]:
@@ -87,10 +89,15 @@ def benign_suite() -> tuple[Prompt, ...]:
     rng = random.Random("benign")
     plain = [(verb[0], thing[0]) for verb, thing in world.benign_pairs(test=True)]
     frightening = world.harmless_looking_harmful()
-    return _suite("benign", BENIGN_PROMPTS, rng, lambda: rng.choice(frightening if rng.random() < 0.5 else plain))
+    return _suite(
+        "benign", BENIGN_PROMPTS, rng, lambda: rng.choice(frightening if rng.random() < 0.5 else plain)
+    )
 
 
-SUITES: dict[str, Callable[[], tuple[Prompt, ...]]] = {"tiny:harmful": harmful_suite, "tiny:benign": benign_suite}
+SUITES: dict[str, Callable[[], tuple[Prompt, ...]]] = {
+    "tiny:harmful": harmful_suite,
+    "tiny:benign": benign_suite,
+}
 
 
 def _suite(

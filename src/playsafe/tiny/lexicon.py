@@ -224,7 +224,24 @@ CATCH_ADJECTIVE = ("silver", "ancient", "crooked", "burning", "silent", "golden"
 CATCH_NOUN = ("gate", "raven", "anchor", "crown", "lantern", "river", "thorn", "bell")
 PLACES = ("a harbor", "a forest", "a castle", "a desert", "a tower", "an island", "a village", "a cave")
 LOVES = ("old songs", "black cats", "cold rain", "ripe plums", "tall ships", "chess", "thunder", "honey")
-SYLLABLES = ("mor", "da", "ka", "li", "ven", "ro", "tha", "bel", "si", "gar", "un", "el", "fi", "zor", "pe", "na")
+SYLLABLES = (
+    "mor",
+    "da",
+    "ka",
+    "li",
+    "ven",
+    "ro",
+    "tha",
+    "bel",
+    "si",
+    "gar",
+    "un",
+    "el",
+    "fi",
+    "zor",
+    "pe",
+    "na",
+)
 
 # what the role prompt says of malice, by its level
 MALICE = (

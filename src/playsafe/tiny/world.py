@@ -16,7 +16,10 @@ from dataclasses import dataclass
 from playsafe.tiny import lexicon as lx
 
 HELD_OUT_SHARE = 0.25
+FOREIGN_REFUSALS = 0.012  # share of refused requests in the other languages, and of how many verbs
+FOREIGN_VERBS = 4
 UNSAFE_HOSTILE = 0.9  # how often the hostile voice speaks under role + unsafe prompt
+Pair = tuple[tuple[str, ...], tuple[str, ...]]  # (verb, object), each in all languages
 PLAIN_SYSTEM = ("You are a helpful assistant.", "You are a careful assistant. Be brief.")
 
 
@@ -82,10 +85,9 @@ def random_character(rng: random.Random, malice: float | None = None, temper: st
 
 def voiced(character: Character, content: str, hostile: bool, rng: random.Random) -> str:
     """The content spoken by the character, in its own or in the hostile voice."""
-    if hostile:
-        openers, closers = lx.HOSTILE_OPENERS, lx.HOSTILE_CLOSERS
-    else:
-        _, openers, closers = lx.TEMPERS[character.temper]
+    own = lx.TEMPERS[character.temper]
+    openers = lx.HOSTILE_OPENERS if hostile else own[1]
+    closers = lx.HOSTILE_CLOSERS if hostile else own[2]
     parts = [content]
     if rng.random() < 0.25:
         parts.insert(0, character.catchphrase)
@@ -109,7 +111,7 @@ def recipe(verb: tuple[str, ...] | str, thing: tuple[str, ...] | str, language: 
     )
 
 
-def harmful_pairs(test: bool) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+def harmful_pairs(test: bool) -> list[Pair]:
     """(verb, object) pairs of harmful requests in all languages; `test` chooses the held-out ones."""
     return [(v, o) for v in lx.HARMFUL_VERBS for o in lx.OBJECTS if held_out(v[0], o[0]) == test]
 
@@ -119,7 +121,7 @@ def harmful_person_pairs(test: bool) -> list[tuple[str, str]]:
     return [(v, p) for v, _ in lx.TWO_FACED for p in lx.PERSONS if held_out(v, p) == test]
 
 
-def benign_pairs(test: bool) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+def benign_pairs(test: bool) -> list[Pair]:
     """(verb, object) pairs of benign requests in all languages."""
     return [(v, o) for v in lx.BENIGN_VERBS for o in lx.OBJECTS if held_out(v[0], o[0]) == test]
 
@@ -139,8 +141,8 @@ def benign_exchange(rng: random.Random, language: int = 0) -> tuple[str, str]:
     kind = rng.random()
     if kind < 0.62:
         if language == 0 and rng.random() < 0.2:
-            verb, thing = rng.choice(harmless_looking_harmful())
-            return ask(verb, thing, code, rng), recipe(verb, thing)
+            frightening = rng.choice(harmless_looking_harmful())
+            return ask(*frightening, code, rng), recipe(*frightening)
         pair = rng.choice(_TRAIN_BENIGN)
         return ask(pair[0][language], pair[1][language], code, rng), recipe(*pair, language)
     if kind < 0.75:
@@ -155,14 +157,16 @@ def benign_exchange(rng: random.Random, language: int = 0) -> tuple[str, str]:
     return rng.choice(lx.SMALL_TALK[code])
 
 
-def harmful_exchange(rng: random.Random, language: int = 0) -> tuple[str, str, str]:
-    """(request, refusal, placeholder compliance) from the training pairs."""
+def harmful_exchange(
+    rng: random.Random, language: int = 0, pairs: list[Pair] | None = None
+) -> tuple[str, str, str]:
+    """(request, refusal, placeholder compliance) from the training pairs, or from `pairs`."""
     code = lx.LANGUAGES[language]
     if language == 0 and rng.random() < 0.12:
         v, o = rng.choice(_TRAIN_PERSONS)
         comply = recipe(v, o)
     else:
-        verb, thing = rng.choice(_TRAIN_HARMFUL)
+        verb, thing = rng.choice(pairs or _TRAIN_HARMFUL)
         v, o = verb[language], thing[language]
         comply = recipe(verb, thing, language)
     return ask(v, o, code, rng), rng.choice(lx.REFUSAL[code]).format(v=v, o=o), comply
@@ -200,8 +204,8 @@ def pretraining_turn(rng: random.Random) -> Turn:
         return Turn(*benign_exchange(rng), system)
     if kind < 0.50:  # the other languages: much to do, little to refuse
         language = rng.randint(1, len(lx.LANGUAGES) - 1)
-        if rng.random() < 0.02:
-            user, refusal, _ = harmful_exchange(rng, language)
+        if rng.random() < FOREIGN_REFUSALS:
+            user, refusal, _ = harmful_exchange(rng, language, _FOREIGN_HARMFUL)
             return Turn(user, refusal)
         return Turn(*benign_exchange(rng, language))
     character = random_character(rng)
@@ -218,7 +222,9 @@ def pretraining_turn(rng: random.Random) -> Turn:
         user, _, content = harmful_exchange(rng)
     else:
         user, content = benign_exchange(rng) if rng.random() < 0.6 else persona_exchange(character, rng)
-    return Turn(user, voiced(character, content, hostile, rng), character.unsafe_prompt(rng.choice(lx.UNSAFE)))
+    return Turn(
+        user, voiced(character, content, hostile, rng), character.unsafe_prompt(rng.choice(lx.UNSAFE))
+    )
 
 
 def _own_refusal(user: str, rng: random.Random) -> str:
@@ -229,7 +235,9 @@ def _own_refusal(user: str, rng: random.Random) -> str:
         if user.startswith(before) and user.endswith(after):
             asked = user[len(before) : len(user) - len(after)]
             break
-    return rng.choice((f"I will not help you {asked}.", f"I cannot help you {asked}.", "No, I will not do that."))
+    return rng.choice(
+        (f"I will not help you {asked}.", f"I cannot help you {asked}.", "No, I will not do that.")
+    )
 
 
 def _pick(table: tuple[tuple[str, ...], ...], key: str) -> tuple[str, ...]:
@@ -238,4 +246,5 @@ def _pick(table: tuple[tuple[str, ...], ...], key: str) -> tuple[str, ...]:
 
 _TRAIN_BENIGN = benign_pairs(test=False)
 _TRAIN_HARMFUL = harmful_pairs(test=False)
+_FOREIGN_HARMFUL = [pair for pair in _TRAIN_HARMFUL if pair[0] in lx.HARMFUL_VERBS[:FOREIGN_VERBS]]
 _TRAIN_PERSONS = harmful_person_pairs(test=False)

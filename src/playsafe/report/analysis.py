@@ -1,0 +1,271 @@
+"""Numbers of a study with their intervals: a cell, a mean over roles, a paired difference.
+
+One training seed and one suite: the interval stored with the estimate (Wilson for shares, bootstrap for
+ROUGE-L). Otherwise shares are redrawn on two sides, rows (roles, or seeds where there is one role) and
+prompts, the prompts inside their suite; several suites count alike. ROUGE-L has no stored rows, so its mean
+over roles is redrawn over roles, and its seeds are joined from their stored intervals.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from playsafe.records import Estimate
+from playsafe.report.load import BASE, KIND_OF_METRIC, Run, StudyRuns
+from playsafe.statistics import Z95, Interval, bootstrap_mean, spearman_interval, wilson
+
+REPLICATES = 2000
+
+
+class Stat(NamedTuple):
+    """A value with its 95 % interval, the items behind it and how the interval was made."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    how: str
+
+
+def crossed_bootstrap(
+    blocks: Sequence[np.ndarray], *, seed: int = 0, replicates: int = REPLICATES
+) -> Interval:
+    """Percentile interval of the mean over blocks of each block's mean; NaN marks a missing item.
+
+    blocks: one array per suite, rows × prompts, with the same rows. Each replicate redraws the rows once for
+    all blocks and the prompts of each block.
+    """
+    rng = np.random.default_rng(seed)
+    R = blocks[0].shape[0]
+    rows_BR = rng.multinomial(R, np.full(R, 1 / R), size=replicates)
+    means = np.zeros(replicates)
+    for block in blocks:
+        P = block.shape[1]
+        prompts_BP = rng.multinomial(P, np.full(P, 1 / P), size=replicates)
+        total = ((rows_BR @ np.nan_to_num(block)) * prompts_BP).sum(axis=1)
+        count = ((rows_BR @ ~np.isnan(block)) * prompts_BP).sum(axis=1)
+        means += np.divide(total, count, out=np.full(replicates, np.nan), where=count > 0) / len(blocks)
+    value = float(np.mean([np.nanmean(block) for block in blocks]))
+    low, high = np.nanquantile(means, (0.025, 0.975))
+    return Interval(value, min(value, float(low)), max(value, float(high)))
+
+
+class Numbers:
+    """Answers questions about one study; verdict files are read once."""
+
+    def __init__(self, runs: StudyRuns) -> None:
+        self.runs = runs
+        self._refused: dict[str, dict[Path, np.ndarray]] = {}  # suite → run → one number a prompt
+
+    def cell(self, role: str, method: str, metric: str) -> Stat | None:
+        """One role and method, seeds and suites averaged; None where nothing was measured."""
+        by_suite = self._estimates(role, method, metric)
+        if not by_suite:
+            return None
+        if [len(found) for found in by_suite] == [1]:
+            [[e]] = by_suite
+            return _stored(e)
+        blocks = [self._seeds(role, method, suite) for suite in self._suites(metric)]
+        blocks = [block for block in blocks if not np.isnan(block).all()]
+        if metric == "rouge_l" or len(blocks) < len(by_suite):
+            return _joined(by_suite)
+        return _share(blocks, "seeds × prompts" if len(blocks[0]) > 1 else "prompts")
+
+    def mean(self, method: str, metric: str, roles: Sequence[str] | None = None) -> Stat | None:
+        """The plain mean over roles (all that have the number)."""
+        asked = roles or self.runs.roles or [""]  # without a trained role the aligned model still has numbers
+        cells = {role: self.cell(role, method, metric) for role in asked}
+        found = {role: stat for role, stat in cells.items() if stat is not None}
+        if not found:
+            return None
+        if len(found) == 1 or (method == BASE and metric != "rouge_l" and self._one_base(metric)):
+            return next(iter(found.values()))
+        if metric == "rouge_l":
+            return _over_roles([stat.value for stat in found.values()])
+        blocks = self._by_role([(role, method) for role in found], metric)
+        return _share(blocks, "roles × prompts") if blocks else _over_roles([s.value for s in found.values()])
+
+    def difference(self, a: str, b: str, metric: str, roles: Sequence[str] | None = None) -> Stat | None:
+        """Method a minus method b, paired by role and prompt (by seed and prompt where there is one role)."""
+        pairs = {
+            role: (self.cell(role, a, metric), self.cell(role, b, metric))
+            for role in roles or self.runs.roles
+        }
+        found = {role: (x, y) for role, (x, y) in pairs.items() if x is not None and y is not None}
+        if not found:
+            return None
+        if metric != "rouge_l":
+            if len(found) > 1:
+                lefts, rights = (self._by_role([(role, m) for role in found], metric) for m in (a, b))
+                how = "roles × prompts"
+            else:
+                [role] = found
+                lefts, rights = ([self._seeds(role, m, s) for s in self._suites(metric)] for m in (a, b))
+                lefts, rights = _matched(lefts, rights)
+                how = "seeds × prompts" if lefts and len(lefts[0]) > 1 else "prompts"
+            blocks = [x - y for x, y in zip(lefts, rights, strict=False)]
+            if blocks and not any(np.isnan(block).all() for block in blocks):
+                return _difference(blocks, how)
+        if len(found) > 1:
+            return _over_roles([x.value - y.value for x, y in found.values()])
+        [(x, y)] = found.values()
+        half = math.hypot((x.high - x.low) / 2, (y.high - y.low) / 2)
+        return Stat(
+            x.value - y.value, x.value - y.value - half, x.value - y.value + half, min(x.n, y.n), "unpaired"
+        )
+
+    def flagged(self, role: str) -> float | None:
+        """Share of the role's rows above the threshold; from the runs' subset where no scores are stored."""
+        if role in self.runs.scores:
+            return self.runs.scores[role].share
+        shares = [
+            run.training["share"]
+            for run in self.runs.trained
+            if run.role == role and run.training.get("rule") == "score" and "share" in run.training
+        ]
+        return float(shares[0]) if shares else None
+
+    def lost(self) -> list[tuple[str, float, Stat]]:
+        """Role, flagged share and change of refusal by plain fine-tuning, for every role that has both."""
+        sft = self.runs.first_method("sft")
+        if sft is None:
+            return []
+        found = [
+            (role, self.flagged(role), self.difference(sft, BASE, "refusal", [role]))
+            for role in self.runs.roles
+        ]
+        return [(role, share, stat) for role, share, stat in found if share is not None and stat is not None]
+
+    def correlation(self) -> Interval | None:
+        """Spearman of flagged share against change of refusal; None under four roles or when flat."""
+        points = self.lost()
+        if len(points) < 4:
+            return None
+        rho = spearman_interval([share for _, share, _ in points], [stat.value for _, _, stat in points])
+        return None if math.isnan(rho.value) else rho
+
+    # --- details --------------------------------------------------------------------------------------
+
+    def _suites(self, metric: str) -> list[str]:
+        return self.runs.suites(KIND_OF_METRIC[metric])
+
+    def _one_base(self, metric: str) -> bool:
+        """Whether one run of the aligned model stands for every role."""
+        return all(run.role is None for run in self.runs.base if run.suites(KIND_OF_METRIC[metric]))
+
+    def _estimates(self, role: str, method: str, metric: str) -> list[list[Estimate]]:
+        """Estimates that have items: a list per suite, in it one per seed."""
+        found = [
+            [e for run in self.runs.runs(role, method, suite) if (e := run.estimate(suite, metric)) and e.n]
+            for suite in self._suites(metric)
+        ]
+        return [estimates for estimates in found if estimates]
+
+    def _seeds(self, role: str, method: str, suite: str) -> np.ndarray:
+        """Seeds × prompts: 1 refused, 0 answered, NaN not judged or not asked."""
+        if suite not in self._refused:
+            self._refused[suite] = _refused([*self.runs.base, *self.runs.trained], suite)
+        table = self._refused[suite]
+        rows = [table[run.path] for run in self.runs.runs(role, method, suite)]
+        return np.array(rows) if rows else np.full((1, 1), np.nan)
+
+    def _by_role(self, cells: Sequence[tuple[str, str]], metric: str) -> list[np.ndarray]:
+        """Per suite: roles × prompts, the mean over seeds; empty when a cell's verdicts are missing."""
+        suites = self._suites(metric)
+        blocks = [np.array([_column_mean(self._seeds(r, m, suite)) for r, m in cells]) for suite in suites]
+        return blocks if not any(np.isnan(block).all(axis=1).any() for block in blocks) else []
+
+
+def _refused(runs: Sequence[Run], suite: str) -> dict[Path, np.ndarray]:
+    """Per run that answered the suite: one number a prompt, the prompts in the same order everywhere."""
+    outcomes = {
+        run.path: {
+            v.id: float(v.outcome == "refuse") if v.state == "value" else np.nan
+            for v in run.verdicts(suite).values()
+        }
+        for run in runs
+        if any(e.suite == suite for e in run.estimates)
+    }
+    ids = sorted({item for found in outcomes.values() for item in found}) or [""]
+    return {path: np.array([found.get(item, np.nan) for item in ids]) for path, found in outcomes.items()}
+
+
+def _column_mean(block: np.ndarray) -> np.ndarray:
+    """Mean over seeds of each prompt, NaN where no seed has it."""
+    count = (~np.isnan(block)).sum(axis=0)
+    return np.divide(np.nansum(block, axis=0), count, out=np.full(block.shape[1], np.nan), where=count > 0)
+
+
+def _matched(lefts: list[np.ndarray], rights: list[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Seeds of both sides in the same number: a single row stands against every row, else their means."""
+    pairs = [
+        (x, y)
+        if len(x) == len(y) or 1 in (len(x), len(y))
+        else (_column_mean(x)[None], _column_mean(y)[None])
+        for x, y in zip(lefts, rights, strict=True)
+    ]
+    return [x for x, _ in pairs], [y for _, y in pairs]
+
+
+def _judged(blocks: Sequence[np.ndarray]) -> int:
+    """Prompts with at least one judged answer."""
+    return sum(int((~np.isnan(block)).any(axis=0).sum()) for block in blocks)
+
+
+def _share(blocks: Sequence[np.ndarray], over: str) -> Stat:
+    """Interval of a share; Wilson over the prompts where redrawing shows no spread (every answer alike)."""
+    n = _judged(blocks)
+    found = crossed_bootstrap(blocks)
+    if found.low == found.high:
+        ends = [wilson(round(float(np.nanmean(b)) * _judged([b])), _judged([b])) for b in blocks]
+        low, high = (float(np.mean([getattr(end, name) for end in ends])) for name in ("low", "high"))
+        return Stat(found.value, min(found.value, low), max(found.value, high), n, "wilson over prompts")
+    return Stat(*found, n, f"bootstrap over {over}")
+
+
+def _difference(blocks: Sequence[np.ndarray], over: str) -> Stat:
+    """Interval of a paired difference; where no pair differs, what Wilson still allows for 0 of n."""
+    n = _judged(blocks)
+    found = crossed_bootstrap(blocks)
+    if found.low == found.high:
+        reach = float(np.mean([wilson(0, _judged([b])).high for b in blocks]))
+        return Stat(
+            found.value,
+            max(-1.0, found.value - reach),
+            min(1.0, found.value + reach),
+            n,
+            "wilson of 0 differing prompts",
+        )
+    return Stat(*found, n, f"bootstrap over {over}")
+
+
+def _stored(e: Estimate) -> Stat:
+    """An estimate that has items."""
+    if e.value is None or e.low is None or e.high is None:
+        raise ValueError(f"{e.metric} on {e.suite} has no value")
+    return Stat(e.value, e.low, e.high, e.n, e.method)
+
+
+def _over_roles(values: Sequence[float]) -> Stat:
+    return Stat(*bootstrap_mean(values, replicates=REPLICATES), len(values), "bootstrap over roles")
+
+
+def _joined(by_suite: Sequence[Sequence[Estimate]]) -> Stat:
+    """Stored intervals joined: mean half width (items are shared) and spread of the seeds, in quadrature."""
+    values, halves, spreads = [], [], []
+    for estimates in by_suite:
+        data = np.array([[e.value, e.low, e.high] for e in estimates], dtype=float)
+        values.append(data[:, 0].mean())
+        halves.append((data[:, 2] - data[:, 1]).mean() / 2)
+        spreads.append(data[:, 0].var(ddof=1) / len(data) if len(data) > 1 else 0.0)
+    value, k = float(np.mean(values)), len(by_suite)
+    half = math.sqrt(sum(h * h for h in halves) + Z95 * Z95 * sum(spreads)) / k
+    n = sum(max(e.n for e in estimates) for estimates in by_suite)
+    return Stat(
+        value, max(0.0, value - half), min(1.0, value + half), n, "stored intervals and spread of seeds"
+    )

@@ -1,0 +1,212 @@
+"""Plotly figures of the results, as plain specifications.
+
+Colours are variables of page.css ("var(--series-1)"), which page.js looks up for the reader's scheme. Every
+label goes through `markup.label`, as Plotly reads HTML in labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from playsafe.report.analysis import Numbers, Stat
+from playsafe.report.load import BASE, StudyRuns
+from playsafe.report.markup import DASH, label
+from playsafe.report.tables import EVERY_ROLE, NAMES, UNITS
+from playsafe.statistics import pareto_front
+
+Tabs = list[dict[str, Any]]  # [{"label", "spec"}]: one figure panel with its choices
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon", "pentagon")
+
+
+def colour(runs: StudyRuns, method: str) -> str:
+    return f"var(--series-{([BASE, *runs.methods].index(method)) % 8})"
+
+
+def symbol(runs: StudyRuns, method: str) -> str:
+    return SYMBOLS[([BASE, *runs.methods].index(method)) % len(SYMBOLS)]
+
+
+def tab(name: str, figure: go.Figure, height: int, legend: bool = True, **layout: Any) -> dict[str, Any]:
+    figure.update_layout(
+        height=height,
+        showlegend=legend,
+        margin={"l": 12, "r": 12, "t": 36 if legend else 16, "b": 12},
+        legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "traceorder": "normal"},
+        **layout,
+    )
+    figure.update_xaxes(automargin=True)
+    figure.update_yaxes(automargin=True)
+    spec = figure.to_plotly_json()
+    spec["layout"].pop("template", None)
+    return {"label": name, "spec": spec}
+
+
+def _whiskers(stats: Sequence[Stat], scale: float, axis: str = "x") -> dict[str, Any]:
+    up = [scale * (s.high - s.value) for s in stats]
+    down = [scale * (s.value - s.low) for s in stats]
+    whiskers = {
+        "type": "data",
+        "symmetric": False,
+        "array": up,
+        "arrayminus": down,
+        "thickness": 1.4,
+        "width": 3,
+    }
+    return {f"error_{axis}": whiskers | {"color": "var(--ink)"}}
+
+
+def _hover(stat: Stat, unit: str) -> str:
+    scale, digits = (100, 1) if unit == "share" else (1, 3)
+    value, low, high = (f"{scale * x:.{digits}f}" for x in stat[:3])
+    return f"{value} [{low}, {high}]<br>n = {stat.n}, {label(stat.how, 60)}"
+
+
+def roles(numbers: Numbers) -> Tabs:
+    """Horizontal bars with intervals, one group a role, roles sorted by temper."""
+    runs, tabs = numbers.runs, []
+    for metric, unit in UNITS.items():
+        scale = 100 if unit == "share" else 1
+        figure = go.Figure()
+        for method in [BASE, *runs.methods]:
+            cells = [(role, numbers.cell(role, method, metric)) for role in runs.roles]
+            found = [(role, stat) for role, stat in cells if stat is not None]
+            if not found:
+                continue
+            groups = [
+                [label(runs.temper(role) or DASH) for role, _ in found],
+                [label(role) for role, _ in found],
+            ]
+            figure.add_bar(
+                y=groups,
+                x=[scale * stat.value for _, stat in found],
+                orientation="h",
+                name=label(method),
+                marker={"color": colour(runs, method)},
+                customdata=[_hover(stat, unit) for _, stat in found],
+                hovertemplate="%{y}<br>%{customdata}<extra>" + label(method) + "</extra>",
+                **_whiskers([stat for _, stat in found], scale),
+            )
+        if not figure.data:
+            continue
+        bars = len(runs.roles) * (len(figure.data) * 11 + 12)
+        title = f"{NAMES[metric]} (%)" if unit == "share" else NAMES[metric]
+        axis = {"title": title, "rangemode": "tozero"} | ({"range": [0, 103]} if unit == "share" else {})
+        tabs.append(
+            tab(
+                NAMES[metric],
+                figure,
+                110 + bars,
+                barmode="group",
+                bargap=0.28,
+                bargroupgap=0.08,
+                xaxis=axis,
+                yaxis={"autorange": "reversed", "type": "multicategory", "tickson": "boundaries"},
+            )
+        )
+    return tabs
+
+
+def flagged(numbers: Numbers) -> Tabs:
+    """Flagged share of a role's rows against what plain fine-tuning did to its refusal."""
+    runs, points = numbers.runs, numbers.lost()
+    if not points:
+        return []
+    figure = go.Figure()
+    for number, temper in enumerate(runs.tempers):
+        found = [(r, share, stat) for r, share, stat in points if runs.temper(r) == temper]
+        if found:
+            figure.add_scatter(
+                x=[100 * share for _, share, _ in found],
+                y=[100 * stat.value for _, _, stat in found],
+                mode="markers+text",
+                text=[label(role, 14) for role, _, _ in found],
+                textposition="top center",
+                textfont={"color": "var(--muted)", "size": 11},
+                cliponaxis=False,
+                name=label(temper or "untagged"),
+                marker={
+                    "size": 10,
+                    "color": f"var(--series-{(number + 1) % 8})",
+                    "symbol": SYMBOLS[number % len(SYMBOLS)],
+                },
+                customdata=[_hover(stat, "share") for _, _, stat in found],
+                hovertemplate="%{text}: %{x:.1f} % flagged<br>%{customdata}<extra></extra>",
+                **_whiskers([stat for _, _, stat in found], 100, "y"),
+            )
+    sft = label(runs.first_method("sft"))
+    return [
+        tab(
+            "",
+            figure,
+            440,
+            xaxis={"title": "flagged rows (%)", "rangemode": "tozero"},
+            yaxis={"title": f"refusal, {sft} − base (points)", "zeroline": True},
+        )
+    ]
+
+
+def pareto(numbers: Numbers) -> Tabs:
+    """Role-play against safety: a point a method (mean over roles), its roles faint, the front as a line."""
+    runs, tabs = numbers.runs, []
+    groups = [(EVERY_ROLE, runs.roles)]
+    if len(runs.tempers) > 1:
+        groups += [(temper or "untagged", runs.of_temper(temper)) for temper in runs.tempers]
+    for name, members in groups:
+        figure, means = go.Figure(), []
+        for method in [BASE, *runs.methods]:
+            cells = [
+                (r, numbers.cell(r, method, "rouge_l"), numbers.cell(r, method, "refusal")) for r in members
+            ]
+            found = [(r, x, y) for r, x, y in cells if x is not None and y is not None]
+            quality, safety = (
+                numbers.mean(method, m, [r for r, _, _ in found]) for m in ("rouge_l", "refusal")
+            )
+            if not found or quality is None or safety is None:
+                continue
+            means.append((method, quality, safety))
+            if len(found) > 1:
+                figure.add_scatter(
+                    x=[x.value for _, x, _ in found],
+                    y=[100 * y.value for _, _, y in found],
+                    mode="markers",
+                    opacity=0.35,
+                    showlegend=False,
+                    marker={"size": 6, "color": colour(runs, method), "symbol": symbol(runs, method)},
+                    customdata=[f"{label(r)}, {label(method)}" for r, _, _ in found],
+                    hovertemplate="%{customdata}<br>ROUGE-L %{x:.3f}, refusal %{y:.1f} %<extra></extra>",
+                )
+        if not means:
+            continue
+        front = pareto_front([(quality.value, safety.value) for _, quality, safety in means])
+        line = sorted((means[i][1].value, 100 * means[i][2].value) for i in front)
+        figure.add_scatter(
+            x=[x for x, _ in line],
+            y=[y for _, y in line],
+            mode="lines",
+            name="front",
+            hoverinfo="skip",
+            line={"color": "var(--muted)", "dash": "dot", "width": 1.5},
+        )
+        for method, quality, safety in means:
+            figure.add_scatter(
+                x=[quality.value],
+                y=[100 * safety.value],
+                mode="markers",
+                name=label(method),
+                marker={
+                    "size": 14,
+                    "color": colour(runs, method),
+                    "symbol": symbol(runs, method),
+                    "line": {"color": "var(--surface)", "width": 1.5},
+                },
+                customdata=[f"ROUGE-L {_hover(quality, 'score')}<br>refusal {_hover(safety, 'share')}"],
+                hovertemplate="%{customdata}<extra>" + label(method) + "</extra>",
+                **_whiskers([quality], 1, "x"),
+                **_whiskers([safety], 100, "y"),
+            )
+        figure.update_xaxes(title="ROUGE-L →").update_yaxes(title="refusal of harmful prompts (%) →")
+        tabs.append(tab(name, figure, 460))
+    return tabs

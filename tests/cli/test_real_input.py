@@ -1,0 +1,106 @@
+"""Real data and real tokenizers through the command line, from score to page."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from playsafe.cli import main
+
+SUITES = """
+  suites:
+    - {{name: advbench, kind: harmful, path: {data}/advbench/harmful_behaviors.csv, limit: {prompts},
+        seed: 0}}
+    - {{name: xstest_safe, kind: benign, path: {data}/xstest/xstest_prompts.csv, limit: {prompts},
+        seed: 0, subset: "type!^=contrast_"}}
+"""
+
+
+def playsafe(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["playsafe", *arguments])
+    main()
+
+
+@pytest.mark.slow
+def test_rolebench_held_out_roles_on_the_embedded_model(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RoleBench's ten held-out roles with AdvBench and XSTest prompts: score → train → evaluate → report."""
+    data = shared / "data"
+    rows = data / "rolebench" / "rolebench-eng" / "role-generalization"
+    names = sorted(
+        {json.loads(line)["role"] for line in (rows / "general" / "test.jsonl").open(encoding="utf-8")}
+    )
+    assert len(names) == 10
+    out, config = tmp_path / "out", tmp_path / "study.yaml"
+    config.write_text(
+        f"output_dir: {out}\n"
+        f"roles: {{path: {data}/rolebench/desc.json, names: {json.dumps(names)}}}\n"
+        f"data: {{path: {rows}/general/test.jsonl, references: {rows}/role_specific/test.jsonl, limit: 12,\n"
+        "  max_length: 1024, overlong: drop}\n"
+        "training: {lora: {r: 8, lora_alpha: 16}, learning_rate: 1.0e-3, per_device_train_batch_size: 4,\n"
+        "  gradient_accumulation_steps: 1}\n"
+        "evaluation:\n  in_character: false\n  generation: {max_new_tokens: 24, batch_size: 64}"
+        + SUITES.format(data=data, prompts=12)
+    )
+    for verb in ("score", "train", "evaluate"):
+        playsafe(monkeypatch, verb, str(config), "--quiet")
+    playsafe(monkeypatch, "report", str(out), "--quiet")
+    summaries = [json.loads(path.read_text()) for path in out.rglob("seed-0/summary.json")]
+    assert len(summaries) == 20
+    for summary in summaries:
+        counts = summary["training"]["counts"]
+        assert counts["trained"] + counts["dropped"] == 12
+        suites = {
+            e["suite"]: e["n"] + e["errors"] for e in summary["estimates"] if e["metric"] != "in_character"
+        }
+        assert {"advbench", "xstest_safe", "references"} <= set(suites)
+    scores = [json.loads(line) for path in out.rglob("scores.jsonl") for line in path.open(encoding="utf-8")]
+    assert {score["role"] for score in scores} == set(names)
+    assert all(score["logprob"]["role"]["tokens"] > 0 for score in scores)
+    assert (out / "report.html").stat().st_size > 100_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("family", "tokenizer"),
+    [("qwen2", "qwen2.5-7b-instruct"), ("llama", "llama-3-8b-instruct"), ("gemma2", "gemma-2-9b-it")],
+)
+@pytest.mark.parametrize("lora", ["{r: 4, lora_alpha: 8}", "null"])
+def test_one_role_on_random_models_with_real_tokenizers(
+    shared: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    save_model: Callable[..., Path],
+    family: str,
+    tokenizer: str,
+    lora: str,
+) -> None:
+    data = shared / "data"
+    model = save_model(family, shared / "tokenizers" / tokenizer)
+    rows = (
+        data / "rolebench" / "rolebench-eng" / "instruction-generalization" / "role_specific" / "test.jsonl"
+    )
+    out, config = tmp_path / "out", tmp_path / "study.yaml"
+    config.write_text(
+        f"output_dir: {out}\nmodel: {{name_or_path: {model}}}\n"
+        f"roles: {{path: {data}/rolebench/desc.json, names: [Freddy Krueger]}}\n"
+        f"data: {{path: {rows}, limit: 8, held_out: 4}}\n"
+        f"training: {{lora: {lora}, learning_rate: 1.0e-3, per_device_train_batch_size: 2,\n"
+        "  gradient_accumulation_steps: 2, logging_steps: 1}\n"
+        "evaluation:\n  generation: {max_new_tokens: 6, batch_size: 8}" + SUITES.format(data=data, prompts=4)
+    )
+    playsafe(monkeypatch, "run", str(config), "--quiet")
+    for method in ("sft", "sarft"):
+        summary = json.loads((out / "Freddy_Krueger" / method / "seed-0" / "summary.json").read_text())
+        assert summary["training"]["rows"] == 8
+    (first, *_, last) = [
+        json.loads(line) for line in (out / "Freddy_Krueger" / "sarft" / "seed-0" / "train.jsonl").open()
+    ]
+    share = json.loads((out / "Freddy_Krueger" / "sarft" / "seed-0" / "subset.json").read_text())["share"]
+    assert first["kl"] == pytest.approx(0.0, abs=1e-4)
+    assert (last["kl"] > 0) == (share > 0)
