@@ -21,8 +21,8 @@ from playsafe import methods
 from playsafe.config import LoraSettings, MethodConfig, TrainingConfig
 from playsafe.data.collate import Collator, TrainRow
 from playsafe.errors import BadInput, CheckFailed
-from playsafe.methods import Loss, sarft
-from playsafe.models.policy import Policy
+from playsafe.methods import sarft
+from playsafe.models.policy import Loss, Policy
 from playsafe.models.reference import Bank, SecondModel
 from playsafe.rundir import read_jsonl
 from playsafe.train import train

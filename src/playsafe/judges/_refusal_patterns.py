@@ -102,14 +102,15 @@ _ENGLISH = (
     r"[^.!?\n]{0,40}?\b(?:from|of) me\b",
     rf"\bnever (?:will|shall|would|could) I {_WITHHELD}",
     rf"{_WRONG}{_OR_MORE} for me to\b",
-    r"\b(?:(?:is|be|goes?|runs|are) (?:against|contrary to|outside)|not within"
-    r"|violates?) my (?:\w{2,14} ){0,3}?"
-    r"(?:programming|guidelines|principles|code|oath|capabilities"
-    r"|values|honou?r|polic(?:y|ies)|ethics|nature|vows?|conscience)\b",
+    r"\b(?:(?:is|be|goes?|runs|are) (?:against|contrary to|outside)|not within|violates?) my "
+    r"(?:\w{2,14} ){0,3}?(?:programming|guidelines|principles|code|oath|capabilities|values"
+    r"|honou?r|polic(?:y|ies)|ethics|nature|vows?|conscience)\b",
 )
 _GERMAN = (
-    r"\b(?:kann|können|darf|werde|möchte|will)\b[^.!?\n]{0,60}?\b(?:nicht|keine?[nrms]?|niemals"
-    r"|nie)\b[^.!?\n]{0,60}?"
+    r"\b(?:ich (?:kann|darf|werde|möchte|will)|wir (?:können|dürfen|werden|wollen)"
+    r"|(?:kann|darf|werde|möchte|will) ich"
+    r"|(?:können|dürfen|werden|wollen) wir)\b[^.!?\n]{0,60}?\b(?:nicht|keine?[nrms]?|niemals|nie)\b"
+    r"[^.!?\n]{0,60}?"
     r"(?:helfen|unterstützen|beantworten|bereitstellen|geben|anleiten|behilflich|erklären|verraten"
     r"|\btun\b|mitmachen)",
     r"\bich (?:weigere mich|lehne (?:es|das|dies) ab|bin nicht (?:in der Lage|befugt|bereit))",
@@ -117,14 +118,15 @@ _GERMAN = (
 _SPANISH = (
     r"\bno (?:te |le |os |les )?(?:puedo|podemos|podré|voy a|vamos a|quiero|debo|pienso"
     r"|es posible)\s(?:\w{1,14} ){0,3}?"
-    r"(?:ayud|asist|proporcion|responder|facilitar|hacer|ofrecer|cumplir|compartir|explicar|decir"
-    r"|participar|dar)",
+    r"(?:ayud|asist|proporcion|responder|facilitar|ofrecer|cumplir|compartir|explicar|participar|decirte"
+    r"|dar(?:te|le)|hacer (?:eso|esto|algo así))",
     r"\b(?:me niego a|no (?:te |le )?ayudaré|no estoy (?:autorizad|dispuest|en condiciones))",
 )
 _FRENCH = (
     r"\b(?:je|nous)(?: ne|) ?(?:n')?(?:peux|pouvons|puis|vais|veux|dois|saurais) (?:\w{1,12} )?(?:pas"
     r"|point|jamais|rien)\b"
-    r"[^.!?\n]{0,40}?(?:aider|assister|fournir|répondre|donner|expliquer|faire|participer|partager|dire)",
+    r"[^.!?\n]{0,40}?(?:aider|assister|fournir|répondre|donner|expliquer|participer|partager"
+    r"|(?:te|vous) dire|faire (?:ça|cela))",
     r"\bje (?:refuse d|ne (?:t'|vous )aiderai|ne suis pas (?:en mesure|autorisé|disposé|capable))",
 )
 

@@ -20,7 +20,7 @@ from playsafe.records import Score, Subset
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from playsafe.models.policy import Policy
+    from playsafe.models.policy import Loss, Policy
 
 
 class Options(BaseModel):
@@ -37,13 +37,6 @@ class Weighed(NamedTuple):
 
     weights: dict[str, list[float]]
     counts: dict[str, float]
-
-
-class Loss(NamedTuple):
-    """total: the scalar to differentiate. terms: each term's part before its factor, for the log."""
-
-    total: Tensor
-    terms: dict[str, Tensor]
 
 
 class Method(Protocol):

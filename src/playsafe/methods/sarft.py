@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from playsafe.errors import BadInput
-from playsafe.methods import Loss, Options, Weighed
+from playsafe.methods import Options, Weighed
 from playsafe.records import Score, Subset
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from playsafe.models.policy import Policy
+    from playsafe.models.policy import Loss, Policy
 
 
 class SaRFTOptions(Options):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from playsafe.methods import Loss, Options, Weighed
+from playsafe.methods import Options, Weighed
 from playsafe.records import Score, Subset
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from playsafe.models.policy import Policy
+    from playsafe.models.policy import Loss, Policy
 
 
 class SFTOptions(Options):

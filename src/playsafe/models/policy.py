@@ -7,20 +7,26 @@ batch (recognised by `scale`) with the method's loss and everything else as befo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MethodType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from playsafe.methods import Loss, Method
 from playsafe.models.heads import head_of, hidden_states
 from playsafe.models.reference import Reference
 from playsafe.objectives import fused_ce_kl
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+
+class Loss(NamedTuple):
+    """total: the scalar to differentiate. terms: each term times its scale, detached, for the log."""
+
+    total: Tensor
+    terms: dict[str, Tensor]
 
 
 class Policy:
@@ -71,7 +77,11 @@ class Policy:
         return Loss(out.total, terms)
 
 
-def install(model: PreTrainedModel, method: Method, options: Any, reference: Reference | None) -> Policy:
+def install(
+    model: PreTrainedModel,
+    loss: Callable[[Policy, dict[str, Any], Mapping[str, Tensor]], Loss],
+    reference: Reference | None,
+) -> Policy:
     """Let `model(**batch, scale=...)` answer with {"loss", <term>...}; other calls are unchanged."""
     original = model.forward
     policy = Policy(model, reference)
@@ -80,8 +90,8 @@ def install(model: PreTrainedModel, method: Method, options: Any, reference: Ref
         if "scale" not in inputs:
             return original(*args, **inputs)
         scale = inputs.pop("scale")
-        loss = method.loss(policy, inputs, scale, options)
-        return {"loss": loss.total, **{term: value.detach() for term, value in loss.terms.items()}}
+        found = loss(policy, inputs, scale)
+        return {"loss": found.total, **{term: value.detach() for term, value in found.terms.items()}}
 
     model.forward = MethodType(forward, model)
     return policy

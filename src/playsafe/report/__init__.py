@@ -1,4 +1,4 @@
-"""Run directories → one self-contained HTML page, tables and figures. Loads no model and imports no torch."""
+"""Run directories → one self-contained HTML page, tables and figures. Imports no torch."""
 
 from __future__ import annotations
 

@@ -88,7 +88,9 @@ class Numbers:
         if metric == "rouge_l":
             return _over_roles([stat.value for stat in found.values()])
         blocks = self._by_role([(role, method) for role in found], metric)
-        return _share(blocks, "roles × prompts") if blocks else _over_roles([s.value for s in found.values()])
+        if blocks:
+            return _share(blocks, "roles × prompts", at_least_wilson=False)
+        return _over_roles([stat.value for stat in found.values()])
 
     def difference(self, a: str, b: str, metric: str, roles: Sequence[str] | None = None) -> Stat | None:
         """Method a minus method b, paired by role and prompt (by seed and prompt where there is one role)."""
@@ -217,15 +219,17 @@ def _judged(blocks: Sequence[np.ndarray]) -> int:
     return sum(int((~np.isnan(block)).any(axis=0).sum()) for block in blocks)
 
 
-def _share(blocks: Sequence[np.ndarray], over: str) -> Stat:
-    """Interval of a share; Wilson over the prompts where redrawing shows no spread (every answer alike)."""
+def _share(blocks: Sequence[np.ndarray], over: str, at_least_wilson: bool = True) -> Stat:
+    """Interval of a share; Wilson's over the prompts is its least width for one role, or where nothing varies."""
     n = _judged(blocks)
-    found = crossed_bootstrap(blocks)
-    if found.low == found.high:
-        ends = [wilson(round(float(np.nanmean(b)) * _judged([b])), _judged([b])) for b in blocks]
-        low, high = (float(np.mean([getattr(end, name) for end in ends])) for name in ("low", "high"))
-        return Stat(found.value, min(found.value, low), max(found.value, high), n, "wilson over prompts")
-    return Stat(*found, n, f"bootstrap over {over}")
+    value, low, high = crossed_bootstrap(blocks)
+    how = f"bootstrap over {over}"
+    if at_least_wilson or low == high:
+        exact = [wilson(round(float(np.nanmean(b)) * _judged([b])), _judged([b])) for b in blocks]
+        low = min(low, float(np.mean([interval.low for interval in exact])))
+        high = max(high, float(np.mean([interval.high for interval in exact])))
+        how += ", at least Wilson"
+    return Stat(value, low, high, n, how)
 
 
 def _difference(blocks: Sequence[np.ndarray], over: str) -> Stat:

@@ -86,7 +86,7 @@ def roles(numbers: Numbers) -> Tabs:
                 name=label(method),
                 marker={"color": colour(runs, method)},
                 customdata=[_hover(stat, unit) for _, stat in found],
-                hovertemplate="%{y}<br>%{customdata}<extra>" + label(method) + "</extra>",
+                hovertemplate="%{y}<br>%{customdata}<extra>%{fullData.name}</extra>",
                 **_whiskers([stat for _, stat in found], scale),
             )
         if not figure.data:
@@ -203,7 +203,7 @@ def pareto(numbers: Numbers) -> Tabs:
                     "line": {"color": "var(--surface)", "width": 1.5},
                 },
                 customdata=[f"ROUGE-L {_hover(quality, 'score')}<br>refusal {_hover(safety, 'share')}"],
-                hovertemplate="%{customdata}<extra>" + label(method) + "</extra>",
+                hovertemplate="%{customdata}<extra>%{fullData.name}</extra>",
                 **_whiskers([quality], 1, "x"),
                 **_whiskers([safety], 100, "y"),
             )

@@ -15,7 +15,7 @@ from typing import Any
 
 from plotly.offline import get_plotlyjs
 
-from playsafe.report import figures
+from playsafe.report import figures, training
 from playsafe.report.analysis import Numbers
 from playsafe.report.load import StudyRuns, load_study_runs
 from playsafe.report.markup import DASH, embedded_json, percent, table, text
@@ -41,8 +41,8 @@ def build_page(runs: StudyRuns) -> str:
         "roles": figures.roles(numbers),
         "flagged": figures.flagged(numbers),
         "pareto": figures.pareto(numbers),
-        "curves": figures.curves(runs),
-        "gaps": figures.gaps(runs),
+        "curves": training.curves(runs),
+        "gaps": training.gaps(runs),
     }
     columns, rows = estimate_rows(runs)
     data = {
@@ -166,10 +166,10 @@ def _roles_caption(runs: StudyRuns) -> str:
 
 
 def _pareto_caption(numbers: Numbers) -> str:
-    roles, suites = len(numbers.runs.roles), numbers.runs.suites("harmful")
+    roles, suites = len(numbers.runs.roles), ", ".join(numbers.runs.suites("harmful")) or DASH
     return (
         f"Up and right is better. Large: mean over roles (n = {roles}) with 95 % intervals on both axes; "
-        f"faint: single roles; dotted: methods that no other beats on both axes. Refusal: {', '.join(suites) or DASH}."
+        f"faint: single roles; dotted: methods that no other beats on both axes. Refusal: {suites}."
     )
 
 
@@ -185,8 +185,8 @@ def _gaps_caption(runs: StudyRuns) -> str:
     threshold = next(iter(runs.scores.values())).threshold
     flags = sum(gap > threshold for scores in runs.scores.values() for gap in scores.gaps)
     return (
-        f"{flags} of {rows} rows lie above the threshold {threshold:g} (dashed): the aligned model finds their "
-        "reply likelier under the role + unsafe prompt than under the role prompt. Counts, no interval."
+        f"{flags} of {rows} rows lie above the threshold {threshold:g} (dashed): the aligned model finds "
+        "their reply likelier under the role + unsafe prompt than under the role prompt. Counts, no interval."
     )
 
 
@@ -225,8 +225,8 @@ def _transcripts() -> str:
         '<div class="filters" id="filters"></div><p class="note" id="shown" aria-live="polite"></p>'
         '<div id="items"></div><button type="button" id="more" hidden>Show more</button>'
         + _note(
-            "First seed of each method. Prompts whose right answer plain fine-tuning turned wrong come first. "
-            "Harmful prompts and the replies to them are not shown before you open them."
+            "First seed of each method. Prompts whose right answer plain fine-tuning turned wrong come "
+            "first. Harmful prompts and the replies to them are not shown before you open them."
         )
     )
 
@@ -251,9 +251,9 @@ INTERVALS = (
     "The bootstrap draws 2,000 replicates with a fixed seed."
 )
 LIMITS = (
-    "A judge reads replies by rules or with a model, and errs. Refusal is not the same as safety, and ROUGE-L "
-    "measures likeness to reference replies, not how good the play is. Few roles or one seed carry no claim about "
-    "other roles or seeds."
+    "A judge reads replies by rules or with a model, and errs. Refusal is not the same as safety, and "
+    "ROUGE-L measures likeness to reference replies, not how good the play is. Few roles or one seed carry "
+    "no claim about other roles or seeds."
 )
 
 

@@ -16,82 +16,72 @@ from playsafe.report.tables import EVERY_ROLE
 
 DASHES = ("solid", "dot", "dash", "dashdot")
 CURVE_NUMBERS = 120_000  # numbers spent on curves in one page
+BINS = 40
 
 
 def curves(runs: StudyRuns) -> Tabs:
     """Every loss term of train.jsonl over the steps, one small plot a term, one choice a role."""
-    found = {run.path: run.curve() for run in runs.trained}
-    terms = sorted(
-        {key for rows in found.values() for row in rows for key in row if _is_number(row[key])} - {"step"}
-    )
-    terms.sort(
-        key=lambda term: (("loss", "ce", "kl").index(term) if term in ("loss", "ce", "kl") else 3, term)
-    )
-    keep = max(20, CURVE_NUMBERS // max(1, 2 * len(found) * len(terms)))
+    logged = {run.path: run.curve() for run in runs.trained}
+    terms = {key for rows in logged.values() for row in rows for key in row if is_number(row[key])} - {"step"}
+    keep = max(20, CURVE_NUMBERS // max(1, 2 * len(logged) * len(terms)))
     tabs = []
     for role in runs.roles:
-        cells = [run for run in runs.trained if run.role == role and found[run.path]]
-        used = [
-            term for term in terms if any(_is_number(row.get(term)) for r in cells for row in found[r.path])
-        ]
+        cells = [run for run in runs.trained if run.role == role]
+        lines = {
+            term: [(run, _thin(logged[run.path], term, keep)) for run in cells] for term in _order(terms)
+        }
+        used = {
+            term: drawn for term, found in lines.items() if (drawn := [line for line in found if line[1]])
+        }
         if not used:
             continue
         figure = make_subplots(rows=len(used), cols=1, shared_xaxes=True, vertical_spacing=0.05)
-        legend: set[str] = set()
-        for place, term in enumerate(used, start=1):
-            for run in cells:
-                _curve(
-                    figure, runs, run, [r for r in found[run.path] if term in r], term, place, keep, legend
-                )
+        named: set[str] = set()
+        for place, (term, found) in enumerate(used.items(), start=1):
+            for run, points in found:
+                figure.add_trace(_line(runs, run, points, run.method not in named), row=place, col=1)
+                named.add(run.method)
             figure.update_yaxes(title=label(term), row=place, col=1)
         figure.update_xaxes(title="optimiser step", row=len(used), col=1)
         tabs.append(tab(role, figure, 90 + 170 * len(used)))
     return tabs
 
 
-def _curve(
-    figure: go.Figure,
-    runs: StudyRuns,
-    run: Run,
-    rows: list[dict[str, Any]],
-    term: str,
-    place: int,
-    keep: int,
-    legend: set[str],
-) -> None:
-    rows = rows[:: math.ceil(len(rows) / keep) or 1]
-    if not rows:
-        return
-    seed = run.seed or 0
-    figure.add_scatter(
-        x=[row["step"] for row in rows],
-        y=[float(f"{row[term]:.5g}") if _is_number(row[term]) else None for row in rows],
-        mode="lines+markers" if len(rows) < 8 else "lines",
+def _order(terms: set[str]) -> list[str]:
+    """The loss and its terms first."""
+    first = ["loss", "ce", "kl"]
+    return [term for term in first if term in terms] + sorted(terms - set(first))
+
+
+def _thin(rows: list[dict[str, Any]], term: str, keep: int) -> list[tuple[int, float | None]]:
+    """(step, value) of at most `keep` lines; a value that is no number leaves a hole."""
+    found = [(row["step"], row[term]) for row in rows if term in row]
+    chosen = found[:: math.ceil(len(found) / keep) or 1]
+    return [(step, float(f"{value:.5g}") if is_number(value) else None) for step, value in chosen]
+
+
+def _line(runs: StudyRuns, run: Run, points: list[tuple[int, float | None]], named: bool) -> go.Scatter:
+    dash = DASHES[runs.seeds.index(run.seed) % len(DASHES)] if run.seed in runs.seeds else DASHES[0]
+    return go.Scatter(
+        x=[step for step, _ in points],
+        y=[value for _, value in points],
+        mode="lines+markers" if len(points) < 8 else "lines",
         name=label(run.method),
         legendgroup=label(run.method),
-        showlegend=run.method not in legend,
-        line={
-            "color": colour(runs, run.method),
-            "width": 1.6,
-            "dash": DASHES[runs.seeds.index(seed) % len(DASHES)],
-        },
-        hovertemplate=f"step %{{x}}: %{{y:.4f}}<extra>{label(run.method)}, seed {seed}</extra>",
-        row=place,
-        col=1,
+        showlegend=named,
+        line={"color": colour(runs, run.method), "width": 1.6, "dash": dash},
+        hovertemplate=f"step %{{x}}: %{{y:.4f}}<extra>%{{fullData.name}}, seed {run.seed}</extra>",
     )
-    legend.add(run.method)
 
 
 def gaps(runs: StudyRuns) -> Tabs:
     """Histogram of the RDS gap, a choice a role; the threshold is an edge between bins."""
     tabs = []
-    pooled = [gap for scores in runs.scores.values() for gap in scores.gaps]
-    sets = [(EVERY_ROLE, pooled, next(iter(runs.scores.values())).threshold)] if len(runs.scores) > 1 else []
-    known = [role for role in runs.roles if role in runs.scores]
-    for role in [*known, *sorted(set(runs.scores) - set(known))]:
-        sets.append((role, runs.scores[role].gaps, runs.scores[role].threshold))
+    sets = [(role, scores.gaps, scores.threshold) for role, scores in sorted(runs.scores.items())]
+    if len(sets) > 1:
+        sets.insert(0, (EVERY_ROLE, [gap for _, gaps, _ in sets for gap in gaps], sets[0][2]))
     for name, values, threshold in sets:
-        width = max(max(values) - min(values), 1e-9) / 40
+        width = max(max(values) - min(values), 1e-3) / BINS
         first = math.floor((min(values) - threshold) / width)
         last = math.floor((max(values) - threshold) / width) + 1
         edges = threshold + width * np.arange(first, last + 1)
@@ -115,5 +105,5 @@ def gaps(runs: StudyRuns) -> Tabs:
     return tabs
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

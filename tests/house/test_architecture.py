@@ -1,0 +1,142 @@
+"""The architecture, held by the syntax trees: imports point down, each duty has one place."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from playsafe.config import load_study
+
+SOURCE = ROOT / "src" / "playsafe"
+FILES = sorted(SOURCE.rglob("*.py"))
+LAYERS = (
+    {"records", "errors"},
+    {"config", "provenance", "rundir", "statistics"},
+    {"objectives"},
+    {"data", "models", "tiny"},
+    {"scoring", "sources", "checks"},
+    {"methods", "judges", "metrics"},
+    {"train", "evaluate"},
+    {"assess", "report"},
+    {"cli"},
+)
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+
+def part(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """Parts of playsafe that a file imports, wherever in it; `if TYPE_CHECKING` does not count."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            node.body = [ast.Pass()]
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "playsafe":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("playsafe."):
+            found.add(str(node.module).split(".")[1])
+    return found & LEVEL.keys()
+
+
+def calls(path: Path, name: str) -> bool:
+    return any(
+        isinstance(node, ast.Call) and (ast.unparse(node.func).split(".")[-1] == name)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    )
+
+
+def test_all_parts_have_a_layer() -> None:
+    assert len(FILES) > 40
+    assert {part(path) for path in FILES} - {"__init__"} == LEVEL.keys()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_imports_point_down(path: Path) -> None:
+    own = part(path)
+    if own == "__init__":
+        return
+    for other in imported(ast.parse(path.read_text(encoding="utf-8"))):
+        assert LEVEL[other] <= LEVEL[own], f"{own} imports {other}"
+
+
+@pytest.mark.parametrize(
+    ("call", "places"),
+    [
+        ("from_pretrained", {"models/loading.py"}),
+        ("apply_chat_template", {"data/chat.py"}),
+        ("print", {"cli.py", "tiny/build.py"}),
+        ("write_text", {"rundir.py", "report/page.py", "tiny/build.py"}),
+    ],
+)
+def test_each_duty_has_one_place(call: str, places: set[str]) -> None:
+    found = {str(path.relative_to(SOURCE)) for path in FILES if calls(path, call)}
+    assert found == places
+
+
+def test_files_fit_in_the_head() -> None:
+    for path in FILES:
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        assert lines <= 400, f"{path.name} has {lines} lines"
+
+
+@pytest.mark.parametrize(
+    "module", ["playsafe.report", "playsafe.cli", "playsafe.config", "playsafe.statistics"]
+)
+def test_light_modules_import_no_torch(module: str) -> None:
+    code = (
+        f"import sys, {module}; assert 'torch' not in sys.modules; assert 'transformers' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_every_module_imports(path: Path) -> None:
+    name = ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__")
+    importlib.import_module(name)
+
+
+def test_every_configuration_loads() -> None:
+    paths = sorted((ROOT / "configs").glob("*.yaml")) + [SOURCE / "tiny" / "quickstart.yaml"]
+    assert len(paths) >= 9
+    for path in paths:
+        study = load_study(path)
+        assert study.methods, path
+
+
+def test_golden_configurations_hold_the_papers_settings() -> None:
+    for backbone in ("llama-3-8b", "gemma-2-9b", "qwen2.5-7b"):
+        lora = load_study(ROOT / "configs" / f"{backbone}-lora.yaml").training
+        full = load_study(ROOT / "configs" / f"{backbone}-full.yaml").training
+        assert lora.lora is not None
+        assert (lora.lora.r, lora.lora.lora_alpha, lora.lora.target_modules) == (32, 64, ["q_proj", "v_proj"])
+        assert full.lora is None
+        assert (lora.learning_rate, full.learning_rate) == (1e-4, 2e-5)
+        for training in (lora, full):
+            assert training.per_device_train_batch_size * training.gradient_accumulation_steps == 32
+            assert (training.lr_scheduler_type, training.num_train_epochs) == ("constant", 1)
+
+
+def test_paper_table_names_things_that_exist() -> None:
+    """Every function and test that docs/papers.md names is there."""
+    text = (ROOT / "docs" / "papers.md").read_text(encoding="utf-8")
+    functions = sorted(set(re.findall(r"`(playsafe(?:\.\w+)+)`", text)))
+    tests = sorted(set(re.findall(r"`(test_\w+)`", text)))
+    assert len(functions) >= 7
+    assert len(tests) >= 4
+    for function in functions:
+        module, _, name = function.rpartition(".")
+        assert callable(getattr(importlib.import_module(module), name)), function
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    for test in tests:
+        assert f"def {test}(" in sources, test
