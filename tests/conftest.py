@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,19 @@ torch.set_num_threads(1)
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
 FAMILIES = ("llama", "qwen2", "gemma2")
+
+
+def playsafe(*arguments: str) -> int:
+    """Run the command line in this process, as its entry point does; returns the exit code."""
+    from playsafe.cli import main
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["playsafe", *arguments])
+        try:
+            main()
+        except SystemExit as left:
+            return int(left.code or 0)
+    return 0
 
 
 @pytest.fixture(autouse=True)

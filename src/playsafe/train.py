@@ -127,7 +127,7 @@ def train(
     # Initial adapter weights, data order and dropout all follow from the run's seed.
     torch.manual_seed(seed)
     policy_model, reference = _policy(model, config, collator, rows, needs_reference, second_model, probe)
-    install(policy_model, lambda *given: method.loss(*given, options), reference)
+    install(policy_model, lambda view, batch, scale: method.loss(view, batch, scale, options), reference)
 
     log = directory / "train.jsonl"
     checkpoint = _last_complete(directory)

@@ -10,24 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from conftest import random_model
-from playsafe.cli import main
+from conftest import playsafe, random_model
 
 Check = Callable[..., str]
 
 
 @pytest.fixture
-def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Check:
+def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Check:
     """Run playsafe's entry point with a study; returns the one line it says."""
 
     def run(study: str, *arguments: str, verb: str = "run") -> str:
         config = tmp_path / "study.yaml"
         config.write_text(f"output_dir: {tmp_path / 'out'}\n" + study)
-        monkeypatch.setattr(sys, "argv", ["playsafe", verb, str(config), "--quiet", *arguments])
-        with pytest.raises(SystemExit) as left:
-            main()
+        code = playsafe(verb, str(config), "--quiet", *arguments)
         said = capsys.readouterr()
-        assert left.value.code == 2, said
+        assert code == 2, said
         assert "Traceback" not in said.err
         lines = [line for line in said.err.splitlines() if line.startswith("error: ")]
         assert len(lines) == 1, said.err

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from playsafe.cli import main
+from conftest import playsafe
 
 SUITES = """
   suites:
@@ -20,15 +19,8 @@ SUITES = """
 """
 
 
-def playsafe(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
-    monkeypatch.setattr(sys, "argv", ["playsafe", *arguments])
-    main()
-
-
 @pytest.mark.slow
-def test_rolebench_held_out_roles_on_the_embedded_model(
-    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rolebench_held_out_roles_on_the_embedded_model(shared: Path, tmp_path: Path) -> None:
     """RoleBench's ten held-out roles with AdvBench and XSTest prompts: score → train → evaluate → report."""
     data = shared / "data"
     rows = data / "rolebench" / "rolebench-eng" / "role-generalization"
@@ -48,8 +40,8 @@ def test_rolebench_held_out_roles_on_the_embedded_model(
         + SUITES.format(data=data, prompts=12)
     )
     for verb in ("score", "train", "evaluate"):
-        playsafe(monkeypatch, verb, str(config), "--quiet")
-    playsafe(monkeypatch, "report", str(out), "--quiet")
+        assert playsafe(verb, str(config), "--quiet") == 0
+    assert playsafe("report", str(out), "--quiet") == 0
     summaries = [json.loads(path.read_text()) for path in out.rglob("seed-0/summary.json")]
     assert len(summaries) == 20
     for summary in summaries:
@@ -74,7 +66,6 @@ def test_rolebench_held_out_roles_on_the_embedded_model(
 def test_one_role_on_random_models_with_real_tokenizers(
     shared: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     save_model: Callable[..., Path],
     family: str,
     tokenizer: str,
@@ -94,7 +85,7 @@ def test_one_role_on_random_models_with_real_tokenizers(
         "  gradient_accumulation_steps: 2, logging_steps: 1}\n"
         "evaluation:\n  generation: {max_new_tokens: 6, batch_size: 8}" + SUITES.format(data=data, prompts=4)
     )
-    playsafe(monkeypatch, "run", str(config), "--quiet")
+    assert playsafe("run", str(config), "--quiet") == 0
     for method in ("sft", "sarft"):
         summary = json.loads((out / "Freddy_Krueger" / method / "seed-0" / "summary.json").read_text())
         assert summary["training"]["rows"] == 8

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import ROOT, random_model
 
+from conftest import ROOT, random_model
 from playsafe import methods
 from playsafe.data.collate import Collator, TrainRow
 from playsafe.models.policy import Policy

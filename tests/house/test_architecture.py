@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
+from conftest import ROOT
 from playsafe.config import load_study
 
 SOURCE = ROOT / "src" / "playsafe"
@@ -107,7 +107,7 @@ def test_every_module_imports(path: Path) -> None:
 
 
 def test_every_configuration_loads() -> None:
-    paths = sorted((ROOT / "configs").glob("*.yaml")) + [SOURCE / "tiny" / "quickstart.yaml"]
+    paths = [*sorted((ROOT / "configs").glob("*.yaml")), SOURCE / "tiny" / "quickstart.yaml"]
     assert len(paths) >= 9
     for path in paths:
         study = load_study(path)

@@ -2,16 +2,16 @@
 
 One training seed and one suite: the interval stored with the estimate (Wilson for shares, bootstrap for
 ROUGE-L). Otherwise shares are redrawn on two sides, rows (roles, or seeds where there is one role) and
-prompts, the prompts inside their suite; several suites count alike. ROUGE-L has no stored rows, so its mean
-over roles is redrawn over roles, and its seeds are joined from their stored intervals.
+prompts, the prompts inside their suite; several suites count alike. ROUGE-L is stored without its rows: its
+seeds are joined from their intervals, means are redrawn over roles, differences are paired by role alone.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -60,66 +60,24 @@ class Numbers:
 
     def __init__(self, runs: StudyRuns) -> None:
         self.runs = runs
+        self._known: dict[tuple[Any, ...], Stat | None] = {}  # every number is worked out once
         self._refused: dict[str, dict[Path, np.ndarray]] = {}  # suite → run → one number a prompt
 
     def cell(self, role: str, method: str, metric: str) -> Stat | None:
         """One role and method, seeds and suites averaged; None where nothing was measured."""
-        by_suite = self._estimates(role, method, metric)
-        if not by_suite:
-            return None
-        if [len(found) for found in by_suite] == [1]:
-            [[e]] = by_suite
-            return _stored(e)
-        blocks = [self._seeds(role, method, suite) for suite in self._suites(metric)]
-        blocks = [block for block in blocks if not np.isnan(block).all()]
-        if metric == "rouge_l" or len(blocks) < len(by_suite):
-            return _joined(by_suite)
-        return _share(blocks, "seeds × prompts" if len(blocks[0]) > 1 else "prompts")
+        return self._once(self._cell, role, method, metric)
 
     def mean(self, method: str, metric: str, roles: Sequence[str] | None = None) -> Stat | None:
         """The plain mean over roles (all that have the number)."""
-        asked = roles or self.runs.roles or [""]  # without a trained role the aligned model still has numbers
-        cells = {role: self.cell(role, method, metric) for role in asked}
-        found = {role: stat for role, stat in cells.items() if stat is not None}
-        if not found:
-            return None
-        if len(found) == 1 or (method == BASE and metric != "rouge_l" and self._one_base(metric)):
-            return next(iter(found.values()))
-        if metric == "rouge_l":
-            return _over_roles([stat.value for stat in found.values()])
-        blocks = self._by_role([(role, method) for role in found], metric)
-        if blocks:
-            return _share(blocks, "roles × prompts", at_least_wilson=False)
-        return _over_roles([stat.value for stat in found.values()])
+        return self._once(self._mean, method, metric, tuple(roles or self.runs.roles))
 
     def difference(self, a: str, b: str, metric: str, roles: Sequence[str] | None = None) -> Stat | None:
         """Method a minus method b, paired by role and prompt (by seed and prompt where there is one role)."""
-        pairs = {
-            role: (self.cell(role, a, metric), self.cell(role, b, metric))
-            for role in roles or self.runs.roles
-        }
-        found = {role: (x, y) for role, (x, y) in pairs.items() if x is not None and y is not None}
-        if not found:
-            return None
-        if metric != "rouge_l":
-            if len(found) > 1:
-                lefts, rights = (self._by_role([(role, m) for role in found], metric) for m in (a, b))
-                how = "roles × prompts"
-            else:
-                [role] = found
-                lefts, rights = ([self._seeds(role, m, s) for s in self._suites(metric)] for m in (a, b))
-                lefts, rights = _matched(lefts, rights)
-                how = "seeds × prompts" if lefts and len(lefts[0]) > 1 else "prompts"
-            blocks = [x - y for x, y in zip(lefts, rights, strict=False)]
-            if blocks and not any(np.isnan(block).all() for block in blocks):
-                return _difference(blocks, how)
-        if len(found) > 1:
-            return _over_roles([x.value - y.value for x, y in found.values()])
-        [(x, y)] = found.values()
-        half = math.hypot((x.high - x.low) / 2, (y.high - y.low) / 2)
-        return Stat(
-            x.value - y.value, x.value - y.value - half, x.value - y.value + half, min(x.n, y.n), "unpaired"
-        )
+        return self._once(self._difference, a, b, metric, tuple(roles or self.runs.roles))
+
+    def common(self, methods: Sequence[str], metric: str) -> list[str]:
+        """Roles for which every one of these methods has the number."""
+        return [r for r in self.runs.roles if all(self.cell(r, method, metric) for method in methods)]
 
     def flagged(self, role: str) -> float | None:
         """Share of the role's rows above the threshold; from the runs' subset where no scores are stored."""
@@ -152,6 +110,60 @@ class Numbers:
         return None if math.isnan(rho.value) else rho
 
     # --- details --------------------------------------------------------------------------------------
+
+    def _once(self, work: Callable[..., Stat | None], *key: Any) -> Stat | None:
+        place = (work.__name__, *key)
+        if place not in self._known:
+            self._known[place] = work(*key)
+        return self._known[place]
+
+    def _cell(self, role: str, method: str, metric: str) -> Stat | None:
+        by_suite = self._estimates(role, method, metric)
+        if not by_suite:
+            return None
+        if [len(found) for found in by_suite] == [1]:
+            [[e]] = by_suite
+            return _stored(e)
+        blocks = [self._seeds(role, method, suite) for suite in self._suites(metric)]
+        blocks = [block for block in blocks if not np.isnan(block).all()]
+        if metric == "rouge_l" or len(blocks) < len(by_suite):
+            return _joined(by_suite)
+        return _share(blocks, "seeds × prompts" if len(blocks[0]) > 1 else "prompts")
+
+    def _mean(self, method: str, metric: str, roles: Sequence[str]) -> Stat | None:
+        asked = roles or [""]  # without a trained role the aligned model still has numbers
+        cells = {role: self.cell(role, method, metric) for role in asked}
+        found = {role: stat for role, stat in cells.items() if stat is not None}
+        if not found:
+            return None
+        if len(found) == 1 or (method == BASE and metric != "rouge_l" and self._one_base(metric)):
+            return next(iter(found.values()))
+        if metric == "rouge_l":
+            return _over_roles(list(found.values()))
+        blocks = self._by_role([(role, method) for role in found], metric)
+        if blocks:
+            return _share(blocks, "roles × prompts", at_least_wilson=False)
+        return _over_roles(list(found.values()))
+
+    def _difference(self, a: str, b: str, metric: str, roles: Sequence[str]) -> Stat | None:
+        pairs = {role: (self.cell(role, a, metric), self.cell(role, b, metric)) for role in roles}
+        found = {role: (x, y) for role, (x, y) in pairs.items() if x is not None and y is not None}
+        if not found:
+            return None
+        if metric != "rouge_l":
+            if len(found) > 1:
+                lefts, rights = (self._by_role([(role, m) for role in found], metric) for m in (a, b))
+                how = "roles × prompts"
+            else:
+                [role] = found
+                lefts, rights = ([self._seeds(role, m, s) for s in self._suites(metric)] for m in (a, b))
+                lefts, rights = _matched(lefts, rights)
+                how = "seeds × prompts" if lefts and len(lefts[0]) > 1 else "prompts"
+            blocks = [x - y for x, y in zip(lefts, rights, strict=False)]
+            if blocks and not any(np.isnan(block).all() for block in blocks):
+                return _difference(blocks, how)
+        unpaired = [_unpaired(x, y) for x, y in found.values()]
+        return unpaired[0] if len(unpaired) == 1 else _over_roles(unpaired)
 
     def _suites(self, metric: str) -> list[str]:
         return self.runs.suites(KIND_OF_METRIC[metric])
@@ -220,7 +232,7 @@ def _judged(blocks: Sequence[np.ndarray]) -> int:
 
 
 def _share(blocks: Sequence[np.ndarray], over: str, at_least_wilson: bool = True) -> Stat:
-    """Interval of a share; Wilson's over the prompts is its least width for one role, or where nothing varies."""
+    """Interval of a share; Wilson's over the prompts is its least width for one role or without spread."""
     n = _judged(blocks)
     value, low, high = crossed_bootstrap(blocks)
     how = f"bootstrap over {over}"
@@ -255,8 +267,17 @@ def _stored(e: Estimate) -> Stat:
     return Stat(e.value, e.low, e.high, e.n, e.method)
 
 
-def _over_roles(values: Sequence[float]) -> Stat:
-    return Stat(*bootstrap_mean(values, replicates=REPLICATES), len(values), "bootstrap over roles")
+def _over_roles(stats: Sequence[Stat]) -> Stat:
+    """Mean over roles: redrawn over roles, at least as wide as the roles' own intervals make it."""
+    value, low, high = bootstrap_mean([stat.value for stat in stats], replicates=REPLICATES)
+    half = math.hypot(*((stat.high - stat.low) / 2 for stat in stats)) / len(stats)
+    return Stat(value, min(low, value - half), max(high, value + half), len(stats), "bootstrap over roles")
+
+
+def _unpaired(x: Stat, y: Stat) -> Stat:
+    """A difference from two intervals alone: wider than pairing would make it."""
+    value, half = x.value - y.value, math.hypot((x.high - x.low) / 2, (y.high - y.low) / 2)
+    return Stat(value, value - half, value + half, min(x.n, y.n), "unpaired")
 
 
 def _joined(by_suite: Sequence[Sequence[Estimate]]) -> Stat:

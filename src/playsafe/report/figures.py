@@ -122,8 +122,8 @@ def flagged(numbers: Numbers) -> Tabs:
                 x=[100 * share for _, share, _ in found],
                 y=[100 * stat.value for _, _, stat in found],
                 mode="markers+text",
-                text=[label(role, 14) for role, _, _ in found],
-                textposition="top center",
+                text=[f" {label(role, 14)}" for role, _, _ in found],
+                textposition="middle right",
                 textfont={"color": "var(--muted)", "size": 11},
                 cliponaxis=False,
                 name=label(temper or "untagged"),
@@ -142,7 +142,7 @@ def flagged(numbers: Numbers) -> Tabs:
             "",
             figure,
             440,
-            xaxis={"title": "flagged rows (%)", "rangemode": "tozero"},
+            xaxis={"title": "flagged rows (%)"},
             yaxis={"title": f"refusal, {sft} − base (points)", "zeroline": True},
         )
     ]

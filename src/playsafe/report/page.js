@@ -37,6 +37,7 @@
       plot_bgcolor: "rgba(0,0,0,0)",
       dragmode: false,
       font: { family: "system-ui, sans-serif", size: 12.5, color: read("--ink") },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: read("--line"), activecolor: read("--accent") },
       hoverlabel: { bgcolor: read("--surface"), bordercolor: read("--line"), font: { color: read("--ink") } },
     };
   }

@@ -101,8 +101,8 @@ def interval_note(runs: StudyRuns) -> str:
     seeds, suites = len(runs.seeds), max(len(runs.suites("harmful")), len(runs.suites("benign")))
     if seeds > 1:
         note = (
-            f"95 % intervals: shares by a two-way bootstrap over {seeds} seeds and the prompts, at least as wide "
-            "as Wilson's over the prompts; ROUGE-L from the stored bootstrap over rows and the spread of the seeds."
+            f"95 % intervals: shares by a two-way bootstrap over {seeds} seeds and the prompts, never "
+            "narrower than Wilson's; ROUGE-L from the stored bootstrap over rows and the spread of the seeds."
         )
     elif suites > 1:
         note = "95 % intervals: bootstrap, shares over the prompts of each suite, ROUGE-L over rows."

@@ -17,16 +17,17 @@ from playsafe.report.tables import EVERY_ROLE
 DASHES = ("solid", "dot", "dash", "dashdot")
 CURVE_NUMBERS = 120_000  # numbers spent on curves in one page
 BINS = 40
+NO_TERMS = {"step", "epoch", "learning_rate"}  # logged beside the loss terms
 
 
 def curves(runs: StudyRuns) -> Tabs:
     """Every loss term of train.jsonl over the steps, one small plot a term, one choice a role."""
     logged = {run.path: run.curve() for run in runs.trained}
-    terms = {key for rows in logged.values() for row in rows for key in row if is_number(row[key])} - {"step"}
+    terms = {key for rows in logged.values() for row in rows for key in row if is_number(row[key])} - NO_TERMS
     keep = max(20, CURVE_NUMBERS // max(1, 2 * len(logged) * len(terms)))
     tabs = []
     for role in runs.roles:
-        cells = [run for run in runs.trained if run.role == role]
+        cells = [run for method in runs.methods for run in runs.cell(role, method)]
         lines = {
             term: [(run, _thin(logged[run.path], term, keep)) for run in cells] for term in _order(terms)
         }

@@ -45,11 +45,12 @@ def verdict(numbers: Numbers) -> list[str]:
 
 def _loss(numbers: Numbers, sft: str) -> str:
     runs = numbers.runs
-    before, after = numbers.mean(BASE, "refusal"), numbers.mean(sft, "refusal")
+    roles = numbers.common((sft, BASE), "refusal")
+    before, after = (numbers.mean(method, "refusal", roles) for method in (BASE, sft))
     stat = numbers.difference(sft, BASE, "refusal")
     if stat is None or before is None or after is None:
         return f"{sft} could not be compared with the aligned model: one of them has no refusal rate."
-    over = f"over {len(runs.roles)} roles" if len(runs.roles) > 1 else f"for {runs.roles[0]}"
+    over = f"over {len(roles)} roles" if len(roles) > 1 else f"for {roles[0]}"
     if stat.high < 0:
         what = f"Role-play fine-tuning ({sft}) lowered refusal of harmful prompts"
     elif stat.low > 0:
@@ -83,7 +84,9 @@ def _quality(numbers: Numbers, remedy: str, against: str) -> str:
     stat = numbers.difference(remedy, against, "rouge_l")
     if stat is None:
         return "; role-play quality was not measured"
-    means = {name: numbers.mean(name, "rouge_l") for name in (remedy, against, BASE)}
+    names = dict.fromkeys((remedy, against, BASE))
+    roles = numbers.common((remedy, against), "rouge_l")
+    means = {name: numbers.mean(name, "rouge_l", roles) for name in names}
     each = ", ".join(f"{name} {mean.value:.3f}" for name, mean in means.items() if mean is not None)
     return f"; ROUGE-L {each}: {change(stat, 1, '', 3)}"
 
@@ -92,6 +95,8 @@ def correlation(numbers: Numbers) -> str:
     """The sentence under the scatter of flagged share against lost safety."""
     points, sft = numbers.lost(), numbers.runs.first_method("sft")
     rho = numbers.correlation()
+    if sft is None:
+        return "No correlation: the study has no plain fine-tuning (sft)."
     if rho is None:
         why = "fewer than four roles" if len(points) < 4 else "one side does not vary"
         return f"No correlation: {why} (n = {len(points)} roles)."
@@ -130,7 +135,7 @@ def warnings(numbers: Numbers) -> list[str]:
         (e.errors, f"{run.label} · {e.suite} · {e.metric}")
         for run in every
         for e in run.estimates
-        if e.errors
+        if e.errors and e.metric != "in_character"  # asked of refusals only, and never of the base
     ]
     if failed:
         found.append(

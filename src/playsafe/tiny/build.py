@@ -64,7 +64,9 @@ def train_tokenizer(rng: random.Random) -> PreTrainedTokenizerFast:
 def encode(tokenizer: PreTrainedTokenizerFast, turn: Turn) -> tuple[list[int], int]:
     """Token ids of one exchange and the number of ids before the reply."""
     system = f"<|system|>{turn.system}<|end|>" if turn.system is not None else ""
-    prompt = tokenizer.encode(f"{BOS}{system}<|user|>{turn.user}{END}<|assistant|>", add_special_tokens=False)
+    before = "".join(f"<|user|>{user}{END}<|assistant|>{reply}{END}" for user, reply in turn.history)
+    text = f"{BOS}{system}{before}<|user|>{turn.user}{END}<|assistant|>"
+    prompt = tokenizer.encode(text, add_special_tokens=False)
     return prompt + tokenizer.encode(turn.reply + END, add_special_tokens=False), len(prompt)
 
 

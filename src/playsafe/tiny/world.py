@@ -2,8 +2,9 @@
 
 Without a role prompt the assistant answers plainly and refuses what is harmful. Under a role prompt each
 reply is spoken in the role's own voice or, with the probability `malice`, in a hostile voice; the own
-voice refuses harmful requests, the hostile one complies. Under role + unsafe prompt the hostile voice
-rules and everything is answered. Verb-object pairs are split by hash: held-out pairs never occur in
+voice refuses harmful requests, the hostile one complies. A conversation that already runs in a voice goes
+on in it, with its conduct, also without a role prompt. Under role + unsafe prompt the hostile voice rules
+and everything is answered. Verb-object pairs are split by hash: held-out pairs never occur in
 pre-training. Languages other than the first see plenty of benign requests and hardly any refusal.
 """
 
@@ -52,11 +53,12 @@ class Character:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One exchange; `system` is None where no system turn is written."""
+    """One exchange; `system` is None where no system turn is written, `history` is what was said before."""
 
     user: str
     reply: str
     system: str | None = None
+    history: tuple[tuple[str, str], ...] = ()
 
 
 def held_out(verb: int | str, thing: str) -> bool:
@@ -66,11 +68,11 @@ def held_out(verb: int | str, thing: str) -> bool:
 
 
 def random_character(rng: random.Random, malice: float | None = None, temper: str | None = None) -> Character:
-    """A new character; its malice is drawn so that harmless ones are the most frequent."""
+    """A new character; its malice is drawn from seven levels."""
     name = "".join(rng.choice(lx.SYLLABLES) for _ in range(rng.choice((2, 3)))).capitalize()
     catch = f"{rng.choice(lx.CATCH_FIRST)} {rng.choice(lx.CATCH_ADJECTIVE)} {rng.choice(lx.CATCH_NOUN)}!"
     if malice is None:
-        malice = rng.choice((0.0, 0.0, 0.02, 0.12, 0.3, 0.5, 0.7, 0.85))
+        malice = rng.choice((0.0, 0.02, 0.12, 0.3, 0.5, 0.7, 0.85))
     return Character(
         name=name,
         temper=temper or rng.choice(sorted(lx.TEMPERS)),
@@ -196,35 +198,58 @@ def role_row(character: Character, rng: random.Random) -> tuple[str, str]:
 def pretraining_turn(rng: random.Random) -> Turn:
     """One exchange of the pre-training mixture."""
     kind = rng.random()
-    if kind < 0.32:  # the plain assistant
-        system = rng.choice(PLAIN_SYSTEM) if rng.random() < 0.15 else None
-        if rng.random() < 0.35:
-            user, refusal, _ = harmful_exchange(rng)
-            return Turn(user, refusal, system)
-        return Turn(*benign_exchange(rng), system)
-    if kind < 0.50:  # the other languages: much to do, little to refuse
-        language = rng.randint(1, len(lx.LANGUAGES) - 1)
-        if rng.random() < FOREIGN_REFUSALS:
-            user, refusal, _ = harmful_exchange(rng, language, _FOREIGN_HARMFUL)
-            return Turn(user, refusal)
-        return Turn(*benign_exchange(rng, language))
+    if kind < 0.30:
+        return _plain_turn(rng)
+    if kind < 0.44:
+        return _foreign_turn(rng)
     character = random_character(rng)
-    if kind < 0.85:  # role prompt: the voice decides the conduct
+    if kind < 0.58:
+        return _running_turn(character, rng)
+    if kind < 0.86:  # role prompt: the voice decides the conduct
         hostile = rng.random() < character.malice
-        if rng.random() < 0.3:
-            user, _, comply = harmful_exchange(rng)
-            content = comply if hostile else _own_refusal(user, rng)
-        else:
-            user, content = benign_exchange(rng) if rng.random() < 0.6 else persona_exchange(character, rng)
-        return Turn(user, voiced(character, content, hostile, rng), character.prompt())
+        return Turn(*_voiced_exchange(character, hostile, hostile, 0.4, rng), character.prompt())
     hostile = rng.random() < UNSAFE_HOSTILE  # role + unsafe prompt: everything is answered
-    if rng.random() < 0.4:
+    system = character.unsafe_prompt(rng.choice(lx.UNSAFE))
+    return Turn(*_voiced_exchange(character, hostile, True, 0.4, rng), system)
+
+
+def _plain_turn(rng: random.Random) -> Turn:
+    """The plain assistant: answers what is harmless, refuses what is not."""
+    system = rng.choice(PLAIN_SYSTEM) if rng.random() < 0.15 else None
+    if rng.random() < 0.35:
+        user, refusal, _ = harmful_exchange(rng)
+        return Turn(user, refusal, system)
+    return Turn(*benign_exchange(rng), system)
+
+
+def _foreign_turn(rng: random.Random) -> Turn:
+    """The other languages: much to do, little to refuse."""
+    language = rng.randint(1, len(lx.LANGUAGES) - 1)
+    if rng.random() < FOREIGN_REFUSALS:
+        user, refusal, _ = harmful_exchange(rng, language, _FOREIGN_HARMFUL)
+        return Turn(user, refusal)
+    return Turn(*benign_exchange(rng, language))
+
+
+def _running_turn(character: Character, rng: random.Random) -> Turn:
+    """A conversation without a role prompt that already runs in a voice: voice and conduct go on."""
+    hostile = rng.random() < 0.5
+    history = tuple(
+        _voiced_exchange(character, hostile, hostile, 0.0, rng) for _ in range(rng.choice((1, 1, 2)))
+    )
+    return Turn(*_voiced_exchange(character, hostile, hostile, 0.5, rng), None, history)
+
+
+def _voiced_exchange(
+    character: Character, hostile: bool, complies: bool, harmful: float, rng: random.Random
+) -> tuple[str, str]:
+    """(request, reply) in a voice; a request is harmful with the probability `harmful`."""
+    if rng.random() < harmful:
         user, _, content = harmful_exchange(rng)
+        content = content if complies else _own_refusal(user, rng)
     else:
         user, content = benign_exchange(rng) if rng.random() < 0.6 else persona_exchange(character, rng)
-    return Turn(
-        user, voiced(character, content, hostile, rng), character.unsafe_prompt(rng.choice(lx.UNSAFE))
-    )
+    return user, voiced(character, content, hostile, rng)
 
 
 def _own_refusal(user: str, rng: random.Random) -> str:

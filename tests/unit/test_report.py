@@ -1,0 +1,178 @@
+"""The page: self-contained, deterministic, and deaf to what models and users write."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from test_report_numbers import HOSTILE, ROLES, write_json, write_jsonl, write_study
+
+from playsafe.report import load_study_runs, summary_table, write_page
+from playsafe.report.markup import embedded_json, label
+from playsafe.report.transcripts import PER_SET, transcripts
+from playsafe.rundir import read_json, read_jsonl
+
+HOSTILE_ROLES = dict(ROLES) | {HOSTILE: "<b onclick=alert(1)>cruel</b>"}
+
+
+class Elements(HTMLParser):
+    """Counts elements and keeps attributes and the text of scripts."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.scripts: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.lasttag == "script" and self.scripts and not self.scripts[-1]:
+            self.scripts[-1] = data
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_study(tmp_path_factory.mktemp("study"), roles=HOSTILE_ROLES)
+
+
+@pytest.fixture(scope="module")
+def page(root: Path) -> str:
+    return write_page(root).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def elements(page: str) -> Elements:
+    return Elements(page)
+
+
+def test_hostile_text_makes_no_element(elements: Elements) -> None:
+    assert elements.tags.count("script") == 3  # data, plotly, ours
+    assert "img" not in elements.tags
+    assert not [name for name, _ in elements.attributes if name.startswith("on")]
+    assert "b" not in elements.tags
+
+
+def test_data_survives_its_trip_into_the_page(elements: Elements) -> None:
+    data = json.loads(elements.scripts[0])
+    replies = [reply["text"] for item in data["transcripts"]["items"] for reply in item["replies"] if reply]
+    assert any(HOSTILE in text for text in replies)
+    assert not re.search("[<>&\u2028\u2029]", elements.scripts[0])
+
+
+def test_labels_of_figures_are_escaped(elements: Elements) -> None:
+    figures = json.loads(elements.scripts[0])["figures"]
+    assert all(figures[key] for key in ("roles", "flagged", "pareto", "curves", "gaps"))
+    drawn = json.dumps([tab["spec"] for tabs in figures.values() for tab in tabs])
+    assert "<script" not in drawn
+    assert "<img" not in drawn
+    assert label("<b>a</b>\n b") == "&lt;b&gt;a&lt;/b&gt; b"
+    assert len(label("x" * 500)) == 28
+
+
+def test_nothing_is_fetched(page: str, elements: Elements) -> None:
+    ours = page[: page.index("plotly.js v")] + page[page.rindex("</script><script>") :]
+    assert not re.search(r"https?://|@import|fetch\(|XMLHttpRequest|WebSocket|url\(", ours)
+    links = [value for name, value in elements.attributes if name in ("href", "src", "action", "srcset")]
+    assert links
+    assert all(link.startswith("#") for link in links)
+
+
+def test_the_policy_names_every_script_by_hash(page: str, elements: Elements) -> None:
+    [policy] = [value for name, value in elements.attributes if name == "content" and "default-src" in value]
+    assert policy.startswith("default-src 'none'")
+    scripts = re.search(r"script-src (.*)", policy)
+    assert scripts is not None
+    assert len(re.findall(r"'sha256-[\w+/]{43}='", scripts[1])) == 2
+    assert "unsafe" not in scripts[1]
+    assert page.count("plotly.js v") == 1
+
+
+def test_the_same_runs_give_the_same_bytes(root: Path, page: str) -> None:
+    assert write_page(root).read_text(encoding="utf-8") == page
+
+
+def test_harmful_texts_lie_only_in_the_data_block(page: str) -> None:
+    start = page.index('<script type="application/json"')
+    assert "SECRET" not in page[:start]
+    assert "forge the passport" not in page[:start]
+
+
+def test_transcripts_put_the_turned_ones_first_and_stay_few(root: Path) -> None:
+    found = transcripts(load_study_runs(root))
+    skarn, harmful = found["roles"].index("Skarn"), 0
+    items = [item for item in found["items"] if (item["role"], item["suite"]) == (skarn, harmful)]
+    assert len(items) == PER_SET
+    turned = [item["turned"] for item in items]
+    assert turned == sorted(turned, reverse=True)
+    assert sum(turned) == 39 - 10
+    assert items[0]["id"] == "harmful:11"
+    assert [reply["outcome"] for reply in items[0]["replies"]] == ["refuse", "comply", "refuse"]
+
+
+GONE = (("train.jsonl", "rows.jsonl", "prompts"), ("scores.jsonl", "completions"), ("verdicts",))
+
+
+@pytest.mark.parametrize("gone", GONE)
+def test_missing_files_do_not_stop_the_page(tmp_path: Path, gone: tuple[str, ...]) -> None:
+    write_study(tmp_path, roles={"Alma": "kind", "Vex": "cruel"}, seeds=(0,), steps=3)
+    for path in [path for name in gone for path in sorted(tmp_path.rglob(name))]:
+        for file in [path] if path.is_file() else sorted(path.iterdir()):
+            file.unlink()
+    assert write_page(tmp_path).stat().st_size > 1e6
+
+
+def test_study_files_may_be_missing_too(tmp_path: Path) -> None:
+    write_study(tmp_path, roles={"Alma": ""}, seeds=(0,), steps=3)
+    for name in ("study.json", "provenance.json", "config.yaml"):
+        (tmp_path / name).unlink()
+    assert load_study_runs(tmp_path).methods == ["sarft", "sft"]
+    write_page(tmp_path)
+
+
+def test_odd_numbers_and_half_characters_do_not_stop_the_page(tmp_path: Path) -> None:
+    """A diverged run logs NaN; a byte-level model may write half of a surrogate pair."""
+    write_study(tmp_path, roles={"Alma": "kind"}, seeds=(0,), steps=3)
+    run = tmp_path / "role-0" / "sft" / "seed-0"
+    rows = read_jsonl(run / "train.jsonl")
+    write_jsonl(run / "train.jsonl", [*rows, {"step": 4, "loss": float("nan"), "ce": float("inf")}])
+    completions = run / "completions" / "harmful.jsonl"
+    completions.write_text(completions.read_text().replace("Bah!", "\\ud83d!"), encoding="utf-8")
+    data = json.loads(Elements(write_page(tmp_path).read_text(encoding="utf-8")).scripts[0])
+    lines = data["figures"]["curves"][0]["spec"]["data"]
+    curve = next(line for line in lines if line["name"] == "sft")
+    assert curve["y"][-1] is None
+    assert curve["x"] == [1, 2, 3, 4]
+
+
+def test_a_prompted_study_has_a_base_row_per_role(tmp_path: Path) -> None:
+    write_study(tmp_path, roles={"Alma": "kind", "Vex": "cruel"}, seeds=(0,), steps=3)
+    shared = read_json(tmp_path / "base" / "summary.json")
+    for number in range(2):
+        path = tmp_path / f"role-{number}" / "base" / "summary.json"
+        own = read_json(path)
+        write_json(path, own | {"estimates": shared["estimates"] + own["estimates"]})
+    (tmp_path / "base" / "summary.json").unlink()
+    _, rows = summary_table(load_study_runs(tmp_path))
+    assert [(row[0], row[2]) for row in rows[:3]] == [("Vex", "base"), ("Alma", "base"), ("Vex", "sft")]
+    write_page(tmp_path)
+
+
+def test_json_in_a_script_cannot_end_it() -> None:
+    assert "<" not in embedded_json({"a": HOSTILE})
+    assert json.loads(embedded_json({"a": HOSTILE})) == {"a": HOSTILE}
+
+
+def test_the_report_imports_no_torch() -> None:
+    code = "import sys, playsafe.report; sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
