@@ -102,7 +102,7 @@ def _quieten() -> None:
 
 def _finish(study: Study, screen: Screen) -> None:
     """Table, page and directories of a study."""
-    from playsafe.report import load_study_runs, summary_table, write_page
+    from playsafe.report import interval_note, load_study_runs, summary_table, write_page
 
     runs = load_study_runs(study.root)
     page = write_page(study.root)
@@ -111,6 +111,7 @@ def _finish(study: Study, screen: Screen) -> None:
     for row in rows:
         table.add_row(*row)
     screen.out.print(table)
+    screen.out.print(interval_note(runs), style="dim", highlight=False)
     screen.out.print(f"page  {page}", soft_wrap=True, highlight=False)
     screen.out.print(f"runs  {study.root}", soft_wrap=True, highlight=False)
     screen.result(
