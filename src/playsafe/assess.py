@@ -28,7 +28,7 @@ from playsafe.metrics import SuiteKind
 from playsafe.models.loading import Aligned, attach_adapter, load_aligned, load_weights
 from playsafe.provenance import environment
 from playsafe.records import Dialogue, Prompt, Role, Score
-from playsafe.rundir import RunDir, read_json, read_jsonl, write_json, write_jsonl
+from playsafe.rundir import RunDir, ranks, read_json, read_jsonl, write_json, write_jsonl
 from playsafe.scoring import score_rows
 from playsafe.sources import PromptSet, RoleData, system_text
 from playsafe.train import train
@@ -75,6 +75,7 @@ class Study:
 
     def __init__(self, config: StudyConfig, reporter: Reporter | None = None) -> None:
         self.config, self.reporter = config, reporter or Silent()
+        self.several = ranks()[1] > 1  # started by a launcher with several processes: training alone
         self.root = Path(config.output_dir)
         self.roles = sources.roles(config.roles)
         slugs = {slug(role.name) for role in self.roles}
@@ -182,6 +183,7 @@ class Study:
         renderer, ids = self.aligned.renderer, [d.id for d, _ in fitted]
         if run.finished:
             return {row["id"]: Score.from_json(row) for row in read_jsonl(run / "scores.jsonl")}
+        self._alone("score")
         under_role, under_unsafe = (
             [renderer.render(f.messages, d.reply, system=system, where=d.source) for d, f in fitted]
             for system in (role.prompt, role.unsafe_prompt)
@@ -275,6 +277,7 @@ class Study:
         run = self.train(cell)
         if run.finished:
             return
+        self._alone("evaluate")
         lora = self.config.training.lora is not None
         model: Any = (
             attach_adapter(self.aligned.model, run / "adapter")
@@ -311,6 +314,7 @@ class Study:
         prompted = self.config.evaluation.system == "role"
         if role is None and prompted:
             return  # each role's base run asks the suites under that role's prompt
+        self._alone("evaluate")
         path = self.root / "base" if role is None else self.root / slug(role.name) / "base"
         run = self._run(
             path,
@@ -374,6 +378,14 @@ class Study:
                 model, frozen, self.aligned.renderer, sets, self.config.evaluation, role, run, advance
             )
         return [estimate.to_json() for estimate in found]
+
+    def _alone(self, verb: str) -> None:
+        if self.several:
+            raise BadInput(
+                f"`{verb}` is work for one process, and this one was started with several.",
+                where="accelerate launch",
+                next=f"Run `playsafe {verb} STUDY.yaml` without the launcher; only `train` uses it.",
+            )
 
     def _check_length(self, role: Role, rendered: Sequence[Rendered]) -> None:
         limit = getattr(self.aligned.model.config.get_text_config(), "max_position_embeddings", None)

@@ -2,7 +2,8 @@
 
 A run directory belongs to one identity (a hash of everything that can change a number). Opened with
 another identity it is refused, so that no run continues on top of another one's files. JSONL files are
-append-only; a line torn by a kill is cut off when the file is opened again.
+append-only; a line torn by a kill is cut off when the file is opened again. Where several processes train
+one run (`accelerate launch`), the first one writes and the others only read.
 """
 
 from __future__ import annotations
@@ -27,8 +28,19 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]
 
 
+def ranks() -> tuple[int, int]:
+    """This process's rank and the number of processes, as the launcher says (0 of 1 without one)."""
+    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+
+
+def is_writer() -> bool:
+    return ranks()[0] == 0
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old content or the new one, never a part."""
+    if not is_writer():
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("w", encoding="utf-8") as handle:
@@ -64,6 +76,8 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
 def append_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Append rows in one write and force them to disk."""
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    if not is_writer():
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as handle:
         handle.write(text.encode())
@@ -91,6 +105,8 @@ class RunDir:
 
     def __init__(self, path: Path, identity: dict[str, Any]) -> None:
         self.path, self.identity = path, identity
+        if not is_writer():
+            return
         stored = path / "config.yaml"
         if stored.exists():
             _refuse_other(path, read_json(stored), identity)

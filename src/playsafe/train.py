@@ -21,7 +21,7 @@ from playsafe.models.heads import check_head
 from playsafe.models.loading import refuse_base_changing
 from playsafe.models.policy import install
 from playsafe.models.reference import AdapterOff, Bank, Reference, SecondModel
-from playsafe.rundir import append_jsonl, read_jsonl, write_jsonl
+from playsafe.rundir import append_jsonl, is_writer, read_jsonl, write_jsonl
 
 COMPLETE = "complete"  # written into a checkpoint directory when everything else in it is
 
@@ -85,14 +85,18 @@ class _RunCallback(TrainerCallback):
     """Writes train.jsonl, watches the terms, marks checkpoints as complete, tells the progress bar."""
 
     def __init__(
-        self, trainer_of: Callable[[], MethodTrainer], record: Callable[[int, dict[str, float]], None]
+        self,
+        trainer_of: Callable[[], MethodTrainer],
+        record: Callable[[int, dict[str, float]], None],
+        flush: Callable[[], None],
     ) -> None:
-        self.trainer_of, self.record = trainer_of, record
+        self.trainer_of, self.record, self.flush = trainer_of, record, flush
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.record(state.global_step, self.trainer_of().step_terms())
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.flush()  # the log holds every step of a complete checkpoint
         if state.is_world_process_zero:
             (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
 
@@ -133,7 +137,6 @@ def train(
     checkpoint = _last_complete(directory)
     done = int(checkpoint.name.split("-")[1]) if checkpoint else 0
     write_jsonl(log, [line for line in read_jsonl(log) if line["step"] <= done])
-    latest: dict[str, float] = {}
     watch = checks.TermWatch(expect_kl=needs_reference, dtype=model.dtype, started=done)
     pending: list[dict[str, Any]] = []
 
@@ -146,11 +149,12 @@ def train(
         progress(step, steps_total)
 
     def on_log(values: dict[str, float]) -> None:
-        latest.update(values)
         if pending:
-            pending[-1] |= latest
-        if trainer.is_world_process_zero():
-            append_jsonl(log, pending)
+            pending[-1] |= values
+        flush()
+
+    def flush() -> None:
+        append_jsonl(log, pending)
         pending.clear()
 
     trainer = MethodTrainer(
@@ -162,12 +166,11 @@ def train(
         on_log=on_log,
     )
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(_RunCallback(lambda: trainer, record))
+    trainer.add_callback(_RunCallback(lambda: trainer, record, flush))
     steps_total = _total_steps(trainer, arguments, len(rows))
     before = checks.fingerprint(policy_model)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    if pending and trainer.is_world_process_zero():
-        append_jsonl(log, pending)
+    flush()
     checks.weights_changed(before, policy_model, steps_total)
     out = directory / ("adapter" if config.lora else "model")
     del policy_model.forward  # the class's own forward again
@@ -178,7 +181,7 @@ def train(
             shutil.rmtree(left)
     if config.lora:
         policy_model.unload()  # `model` is the aligned model again
-    last = read_jsonl(log)[-1]
+    last = (read_jsonl(log) or [{}])[-1]
     return {
         "steps": trainer.state.global_step,
         "rows": len(rows),
@@ -283,7 +286,7 @@ def _last_complete(directory: Path) -> Path | None:
     for path in directory.glob("checkpoint-*"):
         if (path / COMPLETE).exists():
             found.append(path)
-        else:
+        elif is_writer():
             shutil.rmtree(path)
     return max(found, key=lambda path: int(path.name.split("-")[1]), default=None)
 

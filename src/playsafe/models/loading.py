@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,8 +88,7 @@ def load_weights(config: ModelConfig) -> PreTrainedModel:
         ) from None
     if config.adapter:
         model = attach_adapter(model, Path(config.adapter)).merge_and_unload()
-    device = config.device if config.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
-    model.to(device)  # type: ignore[arg-type]
+    model.to(_device(config.device))  # type: ignore[arg-type]
     return model.eval()
 
 
@@ -134,6 +134,13 @@ def free(*things: Any) -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def _device(name: str) -> str:
+    """The named device; "auto" is this process's GPU where there is one."""
+    if name != "auto":
+        return name
+    return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
 
 
 def _weights_hash(config: ModelConfig, model: PreTrainedModel) -> str:
