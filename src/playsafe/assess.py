@@ -10,13 +10,11 @@ Every stage goes on where it stopped; a finished cell is never computed again.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from playsafe import checks, judges, methods, sources
 from playsafe.config import MethodConfig, ModelConfig, StudyConfig
@@ -26,35 +24,16 @@ from playsafe.errors import BadInput
 from playsafe.evaluate import evaluate
 from playsafe.metrics import SuiteKind
 from playsafe.models.loading import Aligned, attach_adapter, load_aligned, load_weights
+from playsafe.progress import Reporter, Silent
 from playsafe.provenance import environment
 from playsafe.records import Dialogue, Prompt, Role, Score
-from playsafe.rundir import RunDir, ranks, read_json, read_jsonl, write_json, write_jsonl
+from playsafe.rundir import RunDir, ranks, read_json, read_jsonl, slug, write_json, write_jsonl
 from playsafe.scoring import score_rows
 from playsafe.sources import PromptSet, RoleData, system_text
 from playsafe.train import train
 
 SCHEMA = 1  # raised when a change of ours alters numbers; old run directories are then refused
 NOT_NUMBERS = {"save_steps", "logging_steps", "report_to"}  # training settings that change no number
-
-
-class Reporter(Protocol):
-    """Where progress goes; the command line shows it."""
-
-    def task(self, label: str, total: int | None) -> AbstractContextManager[Callable[..., None]]:
-        """A bar of `total` steps; calling it with n, and optionally a new total, advances it by n."""
-
-    def note(self, text: str) -> None: ...
-
-
-class Silent:
-    """A reporter that says nothing."""
-
-    @contextmanager
-    def task(self, label: str, total: int | None) -> Iterator[Callable[..., None]]:
-        yield lambda n, total=None: None
-
-    def note(self, text: str) -> None:
-        pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,9 +379,3 @@ class Study:
 
 def _prompt_line(prompt: Prompt) -> dict[str, Any]:
     return {"id": prompt.id, "text": prompt.messages[-1].content, "references": prompt.references}
-
-
-def slug(name: str) -> str:
-    """A directory name for a role or method: letters, digits, dot, dash and underscore."""
-    cleaned = re.sub(r"[^\w.-]+", "_", name).strip("._") or "role"
-    return cleaned if cleaned not in ("base", "scores") else f"{cleaned}_"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -165,3 +166,9 @@ def _differences(a: Any, b: Any, prefix: str = "") -> Iterator[str]:
 def find_runs(root: Path) -> list[Path]:
     """Directories of finished runs under `root`, sorted."""
     return sorted(file.parent for file in root.rglob("summary.json"))
+
+
+def slug(name: str) -> str:
+    """A directory name for a role or method: letters, digits, dot, dash and underscore."""
+    cleaned = re.sub(r"[^\w.-]+", "_", name).strip("._") or "role"
+    return cleaned if cleaned not in ("base", "scores") else f"{cleaned}_"

@@ -18,7 +18,7 @@ SOURCE = ROOT / "src" / "playsafe"
 FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS = (
     {"records", "errors"},
-    {"config", "provenance", "rundir", "statistics"},
+    {"config", "progress", "provenance", "rundir", "statistics"},
     {"objectives"},
     {"data", "models", "tiny"},
     {"scoring", "sources", "checks"},

@@ -1,0 +1,27 @@
+"""Where long work tells how far it is; the command line shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+
+class Reporter(Protocol):
+    """Where progress goes; the command line shows it."""
+
+    def task(self, label: str, total: int | None) -> AbstractContextManager[Callable[..., None]]:
+        """A bar of `total` steps; calling it with n, and optionally a new total, advances it by n."""
+
+    def note(self, text: str) -> None: ...
+
+
+class Silent:
+    """A reporter that says nothing."""
+
+    @contextmanager
+    def task(self, label: str, total: int | None) -> Iterator[Callable[..., None]]:
+        yield lambda n, total=None: None
+
+    def note(self, text: str) -> None:
+        pass
