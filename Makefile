@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 .PHONY: demo test fast check bench help
 help:
 	@echo "make demo   the whole study on the embedded model: table, page, run directories"
-	@echo "make test   all tests (make fast: the unit tests alone)"
+	@echo "make test   all tests (make fast: those without long runs)"
 	@echo "make check  linter and type checker"
 	@echo "make bench  benchmarks, as ratios inside one run"
 

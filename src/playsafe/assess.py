@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from playsafe import checks, judges, methods, sources
+from playsafe.arguments import check_settings, training_arguments
 from playsafe.config import MethodConfig, ModelConfig, StudyConfig
-from playsafe.data.chat import Fitted, Rendered, render_dialogue
+from playsafe.data.chat import Fitted, render_dialogue
 from playsafe.data.collate import TrainRow
 from playsafe.errors import BadInput
-from playsafe.evaluate import evaluate
+from playsafe.evaluate import evaluate, prepare
 from playsafe.metrics import SuiteKind
 from playsafe.models.loading import Aligned, attach_adapter, load_aligned, load_weights
 from playsafe.progress import Reporter, Silent
@@ -57,9 +58,14 @@ class Study:
         self.several = ranks()[1] > 1  # started by a launcher with several processes: training alone
         self.root = Path(config.output_dir)
         self.roles = sources.roles(config.roles)
-        slugs = {slug(role.name) for role in self.roles}
-        if len(slugs) < len(self.roles):
-            raise BadInput("two roles would share a directory; their names differ only in punctuation.")
+        names = [slug(role.name) for role in self.roles]
+        twice = next((n for n in names if names.count(n) > 1), None)
+        if twice:
+            raise BadInput(
+                f"two roles would share the directory {twice!r}.",
+                where="roles.names",
+                next="Name each role once; names must differ in letters or digits.",
+            )
         if not self.roles:
             raise BadInput("the study has no role.", where="roles.names")
         self.judge = judges.get(config.evaluation.judge)
@@ -112,15 +118,16 @@ class Study:
             "dtype": str(self.aligned.model.dtype),
         }
 
-    @cached_property
-    def evaluation_identity(self) -> dict[str, Any]:
+    def evaluation_identity(self, role: Role | None) -> dict[str, Any]:
+        """What a run's replies rest on, suite by suite, and what its verdicts rest on."""
         config = self.config.evaluation
+        asked = {suite.config.name: [suite.config.kind, suite.hash] for suite in self.suites}
+        if role is not None:
+            asked["references"] = ["references", self.data(role).hash]
+        decoding = [config.system, config.generation.model_dump()]
         return {
-            "suites": {suite.config.name: [suite.config.kind, suite.hash] for suite in self.suites},
-            "system": config.system,
-            "judge": [self.judge.name, self.judge.version],
-            "generation": config.generation.model_dump(),
-            "in_character": config.in_character,
+            "replies": {name: [*how, *decoding] for name, how in asked.items()},
+            "verdicts": [self.judge.name, self.judge.version, config.in_character],
         }
 
     def open(self) -> None:
@@ -136,8 +143,10 @@ class Study:
             **self.model_identity,
             "data": data,
             "training": training,
-            "evaluation": self.evaluation_identity,
+            "scoring": {"threshold": self.config.scoring.threshold},
         }
+        check_settings(self.config.training)
+        training_arguments(self.config.training, self.root, seed=0, device=self.aligned.device)
         RunDir(self.root, identity)
         write_json(self.root / "study.json", self.config.model_dump())
         write_json(self.root / "provenance.json", environment())
@@ -167,7 +176,7 @@ class Study:
             [renderer.render(f.messages, d.reply, system=system, where=d.source) for d, f in fitted]
             for system in (role.prompt, role.unsafe_prompt)
         )
-        self._check_length(role, [*under_role, *under_unsafe])
+        checks.model_can_read(self.aligned.model, [*under_role, *under_unsafe], f"role {role.name}")
         run.status("scoring", rows=len(ids))
         write_jsonl(
             run / "rows.jsonl",
@@ -194,15 +203,13 @@ class Study:
         method, options = methods.get(cell.method.name), methods.parse_options(cell.method)
         data = self.data(role)
         run = self._run(
-            self.root / slug(role.name) / slug(cell.method.key) / f"seed-{cell.seed}",
+            self.path(cell),
             kind="run",
             role=[role.name, data.hash],
             method=[method.name, options.model_dump()],
             seed=cell.seed,
-            threshold=config.scoring.threshold,
             training=config.training.model_dump(exclude=NOT_NUMBERS),
             length=[config.data.max_length, config.data.overlong],
-            evaluation=self.evaluation_identity,
         )
         if (run / "training.json").exists():
             return run
@@ -243,6 +250,7 @@ class Study:
                 progress=lambda step, total: advance(1, total),
             )
         if config.training.lora is None:
+            renderer.tokenizer.save_pretrained(run / "model")  # so that the directory is a model of its own
             self._aligned = None  # trained in place: the next user loads the original again
         dropped = len(data.train) - len(rows)
         counts = {**data.counts, "trained": len(rows), "dropped": dropped}
@@ -254,7 +262,7 @@ class Study:
     def evaluate(self, cell: Cell) -> None:
         """Evaluate a trained cell and write its summary.json."""
         run = self.train(cell)
-        if run.finished:
+        if not prepare(run, self.evaluation_identity(cell.role)):
             return
         self._alone("evaluate")
         lora = self.config.training.lora is not None
@@ -299,9 +307,8 @@ class Study:
             path,
             kind="base",
             role=None if role is None else [role.name, self.data(role).hash],
-            evaluation=self.evaluation_identity,
         )
-        if run.finished:
+        if not prepare(run, self.evaluation_identity(role)):
             return
         sets = self._suite_sets() if role is None else [self._reference_set(role)]
         if role is not None and prompted:
@@ -321,6 +328,24 @@ class Study:
                 "version": environment()["versions"]["playsafe"],
             }
         )
+
+    def evaluate_trained(self) -> None:
+        """Evaluate the aligned model and what is trained so far; BadInput when nothing is."""
+        self.open()
+        trained = [cell for cell in self.cells() if (self.path(cell) / "training.json").exists()]
+        if not trained:
+            raise BadInput(
+                "nothing is trained yet.", where=str(self.root), next="Run `playsafe train` first."
+            )
+        self.base(None)
+        for role in self.roles:
+            self.base(role)
+        for cell in trained:
+            self.evaluate(cell)
+
+    def path(self, cell: Cell) -> Path:
+        """The run directory of a cell."""
+        return self.root / slug(cell.role.name) / slug(cell.method.key) / f"seed-{cell.seed}"
 
     def run(self) -> None:
         """The whole grid; repeating the call continues it."""
@@ -350,7 +375,10 @@ class Study:
     ) -> list[Mapping[str, Any]]:
         run.status("evaluating")
         for name, _, prompts in sets:
-            write_jsonl(run / "prompts" / f"{name}.jsonl", map(_prompt_line, prompts))
+            lines = [
+                {"id": p.id, "text": p.messages[-1].content, "references": p.references} for p in prompts
+            ]
+            write_jsonl(run / "prompts" / f"{name}.jsonl", lines)
         total = sum(len(prompts) for _, _, prompts in sets)
         with self.reporter.task(f"evaluate {label}", total) as advance:
             found = evaluate(
@@ -365,17 +393,3 @@ class Study:
                 where="accelerate launch",
                 next=f"Run `playsafe {verb} STUDY.yaml` without the launcher; only `train` uses it.",
             )
-
-    def _check_length(self, role: Role, rendered: Sequence[Rendered]) -> None:
-        limit = getattr(self.aligned.model.config.get_text_config(), "max_position_embeddings", None)
-        longest = max((len(row.ids) for row in rendered), default=0)
-        if limit and longest > limit:
-            raise BadInput(
-                f"a row has {longest} tokens under the role prompt; the model reads {limit}.",
-                where=f"role {role.name}",
-                next="Lower data.max_length and set data.overlong to drop or truncate.",
-            )
-
-
-def _prompt_line(prompt: Prompt) -> dict[str, Any]:
-    return {"id": prompt.id, "text": prompt.messages[-1].content, "references": prompt.references}

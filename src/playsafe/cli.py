@@ -1,6 +1,6 @@
 """The command line. Heavy imports stand inside the verbs: `playsafe --help` loads no torch.
 
-Exit codes: 0 done, 1 a policy gate failed, 2 bad input, 3 environment or self-check.
+Exit codes: 0 done, 2 bad input, 3 environment or self-check.
 """
 
 from __future__ import annotations
@@ -81,10 +81,10 @@ class Screen:
             sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
-def _study(config: Path | None, overrides: list[str] | None, screen: Screen) -> Study:
+def _study(config: Path, overrides: list[str] | None, screen: Screen, **changes: str) -> Study:
     from playsafe.config import load_study
 
-    study_config = load_study(config, overrides)
+    study_config = load_study(config, overrides).model_copy(update=changes)
     _quieten()
     from playsafe.assess import Study
 
@@ -136,7 +136,7 @@ def quickstart(
     from playsafe.tiny import QUICKSTART
 
     screen = Screen(quiet, as_json)
-    study = _study(QUICKSTART, [f"output_dir={out}", *(overrides or [])], screen)
+    study = _study(QUICKSTART, overrides, screen, output_dir=str(out))
     study.run()
     _finish(study, screen)
 
@@ -181,10 +181,10 @@ def train(config: Config, overrides: Set = None, as_json: Json = False, quiet: Q
 
 @app.command()
 def evaluate(config: Config, overrides: Set = None, as_json: Json = False, quiet: Quiet = False) -> None:
-    """Ask base and trained models every suite, judge the replies, write summary.json and the page."""
+    """Ask the base model and what is trained so far every suite, judge the replies, write the page."""
     screen = Screen(quiet, as_json)
     study = _study(config, overrides, screen)
-    study.run()
+    study.evaluate_trained()
     _finish(study, screen)
 
 

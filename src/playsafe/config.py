@@ -5,6 +5,7 @@ Key names are those of TRL, Axolotl and `transformers.TrainingArguments` where t
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from playsafe.errors import BadInput, nearest
+from playsafe.rundir import slug
 
 SystemTurn = Literal["none", "empty", "role"]
 
@@ -102,7 +104,7 @@ class TrainingConfig(Section):
 class SuiteConfig(Section):
     """One set of evaluation prompts. kind: what a good answer is."""
 
-    name: str
+    name: str = Field(pattern=r"^\w[\w.-]*$", description="letters, digits, dot, dash; names files")
     kind: Literal["harmful", "benign"]
     path: str = Field(description="'tiny:harmful', 'tiny:benign', or a CSV/JSON/JSONL file")
     column: str | None = None
@@ -185,10 +187,17 @@ class StudyConfig(Section):
     @field_validator("methods")
     @classmethod
     def _distinct_methods(cls, methods: list[MethodConfig]) -> list[MethodConfig]:
-        keys = [method.key for method in methods]
-        if len(set(keys)) < len(keys) or "base" in keys:
-            raise ValueError("labels of methods must differ from each other and from 'base'")
+        keys = [slug(method.key) for method in methods]
+        if len(set(keys)) < len(keys) or any(method.key == "base" for method in methods):
+            raise ValueError("labels of methods must differ in letters or digits, and none may be 'base'")
         return methods
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct_seeds(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("seeds must differ from each other")
+        return seeds
 
 
 def load_study(path: Path | None, overrides: list[str] | None = None) -> StudyConfig:
@@ -207,12 +216,28 @@ def load_study(path: Path | None, overrides: list[str] | None = None) -> StudyCo
         raise explain(error, StudyConfig, where) from None
 
 
+class UniqueKeyLoader(yaml.SafeLoader):
+    """A safe loader that refuses a key that stands twice: YAML itself would keep the last in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    problem = f"the key {key.value!r} stands twice"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path: Path) -> Any:
     """Content of a YAML file; BadInput with the line when it is missing or broken."""
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        return yaml.load(path.read_text(encoding="utf-8-sig"), Loader=UniqueKeyLoader) or {}
     except (FileNotFoundError, IsADirectoryError):
         raise BadInput("the file does not exist.", where=str(path), next="Check the path.") from None
+    except UnicodeDecodeError:
+        raise BadInput("the file is not UTF-8.", where=str(path), next="Save it as UTF-8.") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""

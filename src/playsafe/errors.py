@@ -44,12 +44,6 @@ class CheckFailed(PlaysafeError, RuntimeError):
     exit_code = 3
 
 
-class MissingDependency(PlaysafeError, ImportError):
-    """An optional package is not installed."""
-
-    exit_code = 3
-
-
 def nearest(word: str, choices: Iterable[str]) -> str:
     """A sentence that names the choice nearest to `word`, or an empty string when none is near."""
     found = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.6)

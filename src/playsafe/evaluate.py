@@ -6,6 +6,7 @@ with the same replies. Verdicts are made from the completions and can be made ag
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -16,11 +17,28 @@ from playsafe.data.chat import ChatRenderer
 from playsafe.metrics import Answered, SuiteKind
 from playsafe.models.generate import generate
 from playsafe.records import Completion, Estimate, Prompt, Role, Verdict
-from playsafe.rundir import RunDir, append_jsonl, read_jsonl, write_jsonl
+from playsafe.rundir import RunDir, append_jsonl, canonical, read_json, read_jsonl, write_json, write_jsonl
 from playsafe.scoring import logprobs
 from playsafe.sources import system_text
 
 Advance = Callable[[int], None]
+
+
+def prepare(run: RunDir, wanted: dict[str, Any]) -> bool:
+    """Whether anything is left to ask or to judge. Replies that rest on other settings are removed.
+
+    wanted: {"replies": {suite: what its replies rest on}, "verdicts": what the verdicts rest on}. With
+    another judge the replies stay, so judging again never generates again.
+    """
+    wanted = json.loads(canonical(wanted))
+    record = run / "evaluation.json"
+    stored = read_json(record) if record.exists() else {"replies": {}}
+    if run.finished and stored == wanted:
+        return False
+    changed = [name for name, how in stored["replies"].items() if wanted["replies"].get(name) != how]
+    run.reopen(f"completions/{name}.jsonl" for name in changed)
+    write_json(record, wanted)
+    return True
 
 
 def complete(
@@ -33,7 +51,12 @@ def complete(
     run: RunDir,
     advance: Advance = lambda n: None,
 ) -> list[Completion]:
-    """Replies to all prompts, in completions/<suite>.jsonl; goes on where an earlier call stopped."""
+    """Replies to all prompts, in completions/<suite>.jsonl; goes on where an earlier call stopped.
+
+    The prompts' texts lie beside them, in prompts/<suite>.jsonl.
+    """
+    texts = [{"id": p.id, "text": p.messages[-1].content, "references": p.references} for p in prompts]
+    write_jsonl(run / "prompts" / f"{suite}.jsonl", texts)
     path = run / "completions" / f"{suite}.jsonl"
     found = {row["id"]: Completion(**row) for row in read_jsonl(path)}
     system = system_text(config.system, role)

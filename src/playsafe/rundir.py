@@ -112,7 +112,7 @@ class RunDir:
         if stored.exists():
             _refuse_other(path, read_json(stored), identity)
         else:
-            if path.exists() and any(path.iterdir()):
+            if path.exists() and any(not _ours(file) for file in path.iterdir()):
                 raise BadInput(
                     "the directory holds other files and no run of ours.",
                     where=str(path),
@@ -133,6 +133,11 @@ class RunDir:
     def finished(self) -> bool:
         return (self.path / "summary.json").exists()
 
+    def reopen(self, outdated: Iterable[str]) -> None:
+        """The run is no longer done; files that rest on other settings are removed."""
+        for name in ("summary.json", *outdated):
+            (self / name).unlink(missing_ok=True)
+
     def status(self, stage: str, **details: Any) -> None:
         """Say what the run is doing; for people, read by nothing."""
         write_json(self / "status.json", {"stage": stage, **details})
@@ -141,6 +146,11 @@ class RunDir:
         """Mark the run as done; the last file written."""
         self.status("done")
         write_json(self / "summary.json", {"identity": self.digest, **summary})
+
+
+def _ours(file: Path) -> bool:
+    """Whether a file is what a kill in the middle of `write_text` leaves behind."""
+    return file.name.startswith(".") and file.name.endswith(".tmp")
 
 
 def _refuse_other(path: Path, stored: dict[str, Any], identity: dict[str, Any]) -> None:

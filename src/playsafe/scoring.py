@@ -30,6 +30,8 @@ def logprobs(model: Any, rows: Sequence[Rendered], *, tokens_per_batch: int = 81
     """
     if not rows:
         return []
+    if model.training:  # checkpointing layers drop the key-value cache in train mode
+        raise ValueError("scoring needs a model in eval mode")
     shared = _shared_prefix(rows)
     head = head_of(model)
     prefix = _prefill(model, rows[0].ids[:shared]) if shared else None

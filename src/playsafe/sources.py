@@ -55,6 +55,13 @@ def role_data(config: DataConfig, roles_path: str, role: Role) -> RoleData:
                 where="data.path",
                 next="Set data.path to your rows, or roles.path to 'tiny'.",
             )
+        ignored = config.model_fields_set & {"references", "held_out", "replies", "seed"}
+        if ignored:
+            raise BadInput(
+                f"the embedded rows come with their references; {', '.join(sorted(ignored))} has no effect.",
+                where="data",
+                next="Remove the key, or set data.path to your rows.",
+            )
         train = demo.dialogues(cast[role.name], min(config.limit or demo.ROWS, demo.ROWS), part="train")
         references = demo.dialogues(cast[role.name], demo.REFERENCES, part="references")
         return _role_data(role, train, references, {"rows": len(train)})
@@ -64,11 +71,19 @@ def role_data(config: DataConfig, roles_path: str, role: Role) -> RoleData:
     if config.references is not None:
         held = load_dialogues(Path(config.references.replace("{role}", role.name)), role=role.name).dialogues
     else:
-        order = sorted(rows, key=lambda row: row.id)
-        random.Random(config.seed).shuffle(order)
-        kept_back = {row.id for row in order[: min(config.held_out, len(rows) // 2)]}
-        held = tuple(row for row in rows if row.id in kept_back)
-        rows = [row for row in rows if row.id not in kept_back]
+        questions = sorted({row.messages for row in rows}, key=lambda m: digest([t.content for t in m]))
+        random.Random(config.seed).shuffle(questions)
+        if config.held_out > len(questions) // 2 and "held_out" in config.model_fields_set:
+            raise BadInput(
+                f"{config.held_out} held-out rows are over half of {len(questions)} different dialogues.",
+                where=str(path),
+                next="Lower data.held_out, or name a file in data.references.",
+            )
+        kept_back = set(
+            questions[: min(config.held_out, len(questions) // 2)]
+        )  # by question: several replies to one stay together
+        held = tuple({row.messages: row for row in reversed(rows) if row.messages in kept_back}.values())
+        rows = [row for row in rows if row.messages not in kept_back]
     counts = {
         **loaded.counts,
         "held_out": len(held),
@@ -80,6 +95,13 @@ def role_data(config: DataConfig, roles_path: str, role: Role) -> RoleData:
 def suite(config: SuiteConfig) -> PromptSet:
     """The prompts of one configured suite."""
     if config.path in demo.SUITES:
+        ignored = config.model_fields_set & {"column", "subset", "seed"}
+        if ignored:
+            raise BadInput(
+                f"{', '.join(sorted(ignored))} has no effect on an embedded suite.",
+                where=f"evaluation.suites.{config.name}",
+                next="Remove the key, or set the suite's path to your file.",
+            )
         prompts = demo.SUITES[config.path]()
         if config.limit:
             prompts = prompts[: config.limit]
@@ -120,6 +142,7 @@ def _role_data(
     role: Role, train: tuple[Dialogue, ...], references: tuple[Dialogue, ...], counts: dict[str, int]
 ) -> RoleData:
     texts = [
-        [row.id, [[m.role, m.content] for m in row.messages], row.reply] for row in (*train, *references)
+        [row.id, [[m.role, m.content] for m in row.messages], row.reply, row.references]
+        for row in (*train, *references)
     ]
     return RoleData(role, train, references, counts, digest([role.prompt, role.unsafe_prompt, texts]))

@@ -13,12 +13,12 @@ from torch import Tensor
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from playsafe import checks
+from playsafe.arguments import check_settings, training_arguments
 from playsafe.config import TrainingConfig
 from playsafe.data.collate import Collator, TrainRow
-from playsafe.errors import BadInput, nearest
+from playsafe.errors import BadInput
 from playsafe.methods import Method
 from playsafe.models.heads import check_head
-from playsafe.models.loading import refuse_base_changing
 from playsafe.models.policy import install
 from playsafe.models.reference import AdapterOff, Bank, Reference, SecondModel
 from playsafe.rundir import append_jsonl, is_writer, read_jsonl, write_jsonl
@@ -41,9 +41,11 @@ class MethodTrainer(Trainer):
         self.model_accepts_loss_kwargs = True
         self.factors, self.on_log = dict(factors), on_log
         self._sums: dict[str, Tensor] = {}
+        self._weighted: set[str] = set()
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> tuple[list[Any], Any]:
         batches, _ = super().get_batch_samples(*args, **kwargs)
+        self._weighted = {t for t in self.factors if any(bool(b["weights"][t].any()) for b in batches)}
         counts = torch.stack(
             [sum((b["counts"][t].sum() for b in batches), torch.zeros(())) for t in self.factors]
         )
@@ -67,11 +69,12 @@ class MethodTrainer(Trainer):
             )
         return (outputs["loss"], outputs) if return_outputs else outputs["loss"]
 
-    def step_terms(self) -> dict[str, float]:
-        """Loss terms of the optimiser step just done, over all ranks, before their factors; resets them."""
+    def step_terms(self) -> tuple[dict[str, float], set[str]]:
+        """Loss terms of the optimiser step just done, over all ranks, before their factors, and which of them
+        any row of this rank carried weight for; resets them."""
         terms = {k: float(self.accelerator.reduce(v, reduction="sum")) for k, v in self._sums.items()}
         self._sums = {}
-        return terms
+        return terms, self._weighted
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         super().log(logs, *args, **kwargs)
@@ -87,13 +90,13 @@ class _RunCallback(TrainerCallback):
     def __init__(
         self,
         trainer_of: Callable[[], MethodTrainer],
-        record: Callable[[int, dict[str, float]], None],
+        record: Callable[[int, dict[str, float], set[str]], None],
         flush: Callable[[], None],
     ) -> None:
         self.trainer_of, self.record, self.flush = trainer_of, record, flush
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.record(state.global_step, self.trainer_of().step_terms())
+        self.record(state.global_step, *self.trainer_of().step_terms())
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.flush()  # the log holds every step of a complete checkpoint
@@ -137,14 +140,15 @@ def train(
     checkpoint = _last_complete(directory)
     done = int(checkpoint.name.split("-")[1]) if checkpoint else 0
     write_jsonl(log, [line for line in read_jsonl(log) if line["step"] <= done])
-    watch = checks.TermWatch(expect_kl=needs_reference, dtype=model.dtype, started=done)
+    exact = model.dtype == torch.float32 and not config.bf16
+    watch = checks.TermWatch(expect_kl=needs_reference, exact=exact, started=done)
     pending: list[dict[str, Any]] = []
 
     arguments = training_arguments(config, directory, seed=seed, device=device)
     steps_total = 0
 
-    def record(step: int, terms: dict[str, float]) -> None:
-        watch(step, terms)
+    def record(step: int, terms: dict[str, float], weighted: set[str]) -> None:
+        watch(step, terms, weighted)
         pending.append({"step": step, **{k: round(v, 8) for k, v in terms.items()}})
         progress(step, steps_total)
 
@@ -181,6 +185,7 @@ def train(
             shutil.rmtree(left)
     if config.lora:
         policy_model.unload()  # `model` is the aligned model again
+    model.eval()
     last = (read_jsonl(log) or [{}])[-1]
     return {
         "steps": trainer.state.global_step,
@@ -188,43 +193,6 @@ def train(
         "reference": reference.name if reference else "none",
         "final": {k: last[k] for k in ("loss", *factors) if k in last},
     }
-
-
-def training_arguments(
-    config: TrainingConfig, directory: Path, *, seed: int, device: torch.device
-) -> TrainingArguments:
-    """`TrainingArguments` of a run; keys of `training.extra` must be known to it."""
-    known = TrainingArguments.__dataclass_fields__
-    for key in config.extra:
-        if key not in known:
-            raise BadInput(f"unknown key {key!r}. {nearest(key, known)}", where="training.extra")
-    names = TrainingConfig.model_fields.keys() & known.keys() - {"gradient_checkpointing"}
-    chosen = {name: getattr(config, name) for name in names}
-    if config.gradient_checkpointing:  # renamed in later transformers
-        checkpointing = (
-            "activation_checkpointing" if "activation_checkpointing" in known else "gradient_checkpointing"
-        )
-        chosen |= {checkpointing: True, f"{checkpointing}_kwargs": {"use_reentrant": False}}
-    arguments = TrainingArguments(
-        output_dir=str(directory),
-        seed=seed,
-        data_seed=seed,
-        use_cpu=device.type == "cpu",
-        remove_unused_columns=False,
-        save_strategy="steps",
-        save_total_limit=2,
-        logging_strategy="steps",
-        logging_nan_inf_filter=False,
-        disable_tqdm=True,
-        label_names=[],
-        **(chosen | config.extra),
-    )
-    if arguments.n_gpu > 1:
-        raise BadInput(
-            f"{arguments.n_gpu} GPUs are visible to one process.",
-            next="Use `accelerate launch`, or choose one with CUDA_VISIBLE_DEVICES=0.",
-        )
-    return arguments
 
 
 def _policy(
@@ -237,19 +205,13 @@ def _policy(
     probe: Tensor,
 ) -> tuple[Any, Reference | None]:
     """The model to train and its frozen reference."""
-    kind = config.reference
-    if kind == "auto":
-        kind = "adapter_off" if config.lora else "bank"
-    if kind == "adapter_off" and not config.lora:
-        raise BadInput(
-            "reference adapter_off needs LoRA: with full fine-tuning there is no adapter to switch off.",
-            where="training.reference",
-            allowed="auto, bank, model",
-        )
+    kind = check_settings(config)
     reference: Reference | None = None
     if needs_reference and kind == "bank":
         size = config.per_device_train_batch_size
-        reference = Bank(model, [collator(rows[i : i + size]) for i in range(0, len(rows), size)])
+        batches = [collator(rows[i : i + size]) for i in range(0, len(rows), size)]
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=config.bf16):  # as in training
+            reference = Bank(model, batches)
     elif needs_reference and kind == "model":
         assert second_model is not None, "reference 'model' needs a loader"
         reference = SecondModel(second_model())
@@ -258,14 +220,6 @@ def _policy(
     from peft import LoraConfig, get_peft_model
 
     settings = config.lora.model_dump()
-    if kind == "adapter_off":
-        refuse_base_changing(settings["init_lora_weights"], "training.lora.init_lora_weights")
-    if "lm_head" in settings["target_modules"]:
-        raise BadInput(
-            "LoRA on lm_head is not supported: the loss works on the head's own weight.",
-            where="training.lora.target_modules",
-            next="Remove lm_head from the list.",
-        )
     original = checks.probe_logits(model, probe)
     try:
         wrapped: Any = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **settings))

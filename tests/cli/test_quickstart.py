@@ -21,6 +21,8 @@ SMALL = [
     "data.limit=160",
 ]
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
@@ -56,7 +58,9 @@ def test_every_run_says_where_its_numbers_come_from(study: tuple[Path, dict[str,
     assert len(runs) == 4
     for run in runs:
         identity = json.loads((run / "config.yaml").read_text())
-        assert {"weights", "template", "training", "method", "seed", "evaluation", "role"} <= set(identity)
+        assert {"weights", "template", "training", "method", "seed", "role"} <= set(identity)
+        rests_on = json.loads((run / "evaluation.json").read_text())
+        assert set(rests_on["replies"]) == {"harmful", "benign", "references"}
         versions = json.loads((run / "provenance.json").read_text())["versions"]
         assert {"torch", "transformers", "peft", "playsafe"} <= set(versions)
         for estimate in json.loads((run / "summary.json").read_text())["estimates"]:

@@ -14,6 +14,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from conftest import playsafe
 from playsafe.tiny import MODEL_DIR
 
+pytestmark = pytest.mark.slow
+
 
 def recomputed(model: Any, tokenizer: Any, system: str, user: str, reply: str, end: str) -> tuple[float, int]:
     """Sum of reply log-probabilities and number of reply tokens, end of turn included."""

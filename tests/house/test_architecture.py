@@ -23,7 +23,7 @@ LAYERS = (
     {"data", "models", "tiny"},
     {"scoring", "sources", "checks"},
     {"methods", "judges", "metrics"},
-    {"train", "evaluate"},
+    {"arguments", "train", "evaluate"},
     {"assess", "report"},
     {"cli"},
 )

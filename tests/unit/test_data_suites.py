@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from playsafe.data.suites import load_suite, reference_suite
+from playsafe.data.suites import load_suite
 from playsafe.errors import BadInput
-from playsafe.records import Dialogue, Message
+from playsafe.records import Message
 
 DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 
@@ -123,19 +123,6 @@ def test_errors(tmp_path: Path, text: str, options: dict[str, object], message: 
 def test_prompts_that_are_no_text(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"suite\.jsonl:2: prompt is null"):
         load_suite(write(tmp_path, '{"prompt": "a"}\n{"prompt": null}', "suite.jsonl"))
-
-
-def test_reference_suite() -> None:
-    rows = [Dialogue("d:1", "Ann", (Message("user", "hi"),), "ahoy", ("ahoy", "arr"))]
-    rows += [Dialogue("d:2", "Ann", (Message("user", "yo"),), "arr")]
-    suite = reference_suite("quality", rows)
-    assert [(p.id, p.references, p.category) for p in suite.prompts] == [
-        ("quality:d:1", ("ahoy", "arr"), "Ann"),
-        ("quality:d:2", ("arr",), "Ann"),
-    ]
-    assert suite.sha256 != reference_suite("quality", rows[:1]).sha256
-    with pytest.raises(BadInput, match="no prompts"):
-        reference_suite("quality", [])
 
 
 @pytest.mark.parametrize(

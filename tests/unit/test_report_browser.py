@@ -30,6 +30,8 @@ FLAGS = (
     "--window-size=1280,900",
 )
 
+pytestmark = pytest.mark.slow
+
 
 class Browser:
     """As much of WebDriver as these tests need."""

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from playsafe.data.chat import Rendered
+from playsafe.objectives import mean_logprob, rds_gap
 from playsafe.records import Score
 from playsafe.scoring import logprobs, score_rows
 
@@ -76,4 +77,9 @@ def test_gap_and_round_trip(family_model: Any, tmp_path: Path) -> None:
     for row, unsafe, score in zip(data, other, scores, strict=True):
         expected = (oracle(family_model, unsafe) - oracle(family_model, row)) / sum(row.reply_mask)
         assert score.gap == pytest.approx(expected, abs=1e-4)
+        by_equation = rds_gap(
+            mean_logprob(score.role_logprob.sum, score.role_logprob.tokens),
+            mean_logprob(score.unsafe_logprob.sum, score.unsafe_logprob.tokens),
+        )
+        assert score.gap == pytest.approx(by_equation, abs=1e-12)
         assert Score.from_json(json.loads(json.dumps(score.to_json()))) == score

@@ -164,6 +164,7 @@ def test_adapter_off_equals_second_model(tmp_path: Path, family: str) -> None:
             out, copy.deepcopy(start), options, settings(lora=lora, reference=reference, max_steps=4)
         )
         assert distance(handed_back, start) == 0  # the adapter is gone, the weights are the original's
+        assert not handed_back.training
         finals.append([line["loss"] for line in read_jsonl(out / "train.jsonl")])
         assert (out / "adapter" / "adapter_model.safetensors").exists()
         assert not list(out.rglob("*.bin"))
@@ -254,6 +255,7 @@ def test_resume_from_a_checkpoint_equals_an_undisturbed_run(tmp_path: Path) -> N
     assert [line["loss"] for line in logs[0]] == [line["loss"] for line in logs[1]]
 
 
+@pytest.mark.slow
 def test_two_ranks_equal_one_process(tmp_path: Path) -> None:
     """DDP over gloo: both ranks end with the weights of the single-process run."""
     script = tmp_path / "ddp.py"

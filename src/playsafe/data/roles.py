@@ -6,12 +6,13 @@ with SaRFT differ in a style sentence as well, so that their score also reacts t
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from playsafe.config import UniqueKeyLoader
 from playsafe.data.files import decode, kind, parse_json, read_bytes, string
 from playsafe.errors import BadInput, nearest
 from playsafe.records import Role
@@ -105,23 +106,9 @@ def _role(name: str, entry: Any, unsafe_text: str, where: str) -> Role:
     return role
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """A safe loader that refuses a key that stands twice: YAML itself would keep the last in silence."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            if isinstance(key_node, yaml.ScalarNode):
-                if key_node.value in seen:
-                    problem = f"the key {key_node.value!r} stands twice"
-                    raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
-                seen.add(key_node.value)
-        return super().construct_mapping(node, deep)
-
-
 def _yaml(text: str, path: Path) -> Any:
     try:
-        return yaml.load(text, Loader=_UniqueKeys)  # a SafeLoader
+        return yaml.load(text, Loader=UniqueKeyLoader)  # a SafeLoader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)

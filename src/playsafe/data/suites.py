@@ -15,7 +15,7 @@ from typing import Any
 
 from playsafe.data.files import Row, decode, json_rows, read_bytes, string
 from playsafe.errors import BadInput, nearest
-from playsafe.records import Dialogue, Message, Prompt
+from playsafe.records import Message, Prompt
 
 COLUMNS = ("prompt", "goal", "question", "instruction", "text", "forbidden_prompt", "behavior", "input")
 CATEGORIES = ("category", "type", "semanticcategory")
@@ -77,20 +77,6 @@ def load_suite(
     file_hash = hashlib.sha256(data).hexdigest()
     source = f"{path.name} (sha256 {file_hash}): {len(prompts)} of {len(rows)} rows{options}"
     return Suite(name, prompts, _hash(prompts), source)
-
-
-def reference_suite(name: str, dialogues: Iterable[Dialogue]) -> Suite:
-    """The prompts of dialogues with their accepted replies as references; the category is the role.
-
-    Ids are "<suite>:<dialogue id>". Load the dialogues with replies="first", or prompts repeat.
-    """
-    prompts = tuple(
-        Prompt(f"{name}:{row.id}", name, row.messages, row.references or (row.reply,), row.role)
-        for row in dialogues
-    )
-    if not prompts:
-        raise BadInput(f"the suite {name!r} would have no prompts.", next="Check the role and the limit.")
-    return Suite(name, prompts, _hash(prompts), f"{len(prompts)} dialogues")
 
 
 def _prompt(suite: str, number: int, row: Row, column: str, category: str | None, source: str) -> Prompt:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -84,7 +84,3 @@ def parse_options(config: MethodConfig) -> Any:
         return method.Options.model_validate(config.options)
     except ValidationError as error:
         raise explain(error, method.Options, f"methods.{config.key}.options") from None
-
-
-def any_needs_scores(configs: Iterable[MethodConfig]) -> bool:
-    return any(get(config.name).needs_scores(parse_options(config)) for config in configs)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from playsafe.errors import BadInput
 from playsafe.methods import Options, Weighed
@@ -32,6 +32,13 @@ class SaRFTOptions(Options):
     preset: Literal["paper", "released"] = "paper"
 
     model_config = Options.model_config | {"populate_by_name": True}
+
+    @model_validator(mode="after")
+    def _released_fixes_the_formula(self) -> SaRFTOptions:
+        fixed = self.model_fields_set & {"direction", "tokens", "denominator"}
+        if self.preset == "released" and fixed:
+            raise ValueError(f"preset 'released' fixes {', '.join(sorted(fixed))}; remove it")
+        return self
 
 
 class SaRFT:

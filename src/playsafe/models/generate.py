@@ -24,8 +24,10 @@ class Generated(NamedTuple):
 def decoding(model: Any, renderer: ChatRenderer, config: GenerationConfig) -> HFGenerationConfig:
     """Greedy, or the model's own sampling settings; all stop tokens of the family in both cases."""
     own = model.generation_config.to_dict() if config.sampling == "model" and model.generation_config else {}
-    keep = ("do_sample", "temperature", "top_p", "top_k", "repetition_penalty", "min_p")
-    chosen = {key: own[key] for key in keep if own.get(key) is not None} or {"do_sample": False}
+    # A field left empty would be filled from the model's own settings: greedy names the neutral values.
+    plain = {"do_sample": False, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0, "num_beams": 1}
+    keep = (*plain, "temperature", "top_p", "top_k", "min_p")
+    chosen = plain | {key: own[key] for key in keep if own.get(key) is not None}
     pad = renderer.tokenizer.pad_token_id
     return HFGenerationConfig(
         **chosen,

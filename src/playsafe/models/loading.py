@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +79,7 @@ def load_weights(config: ModelConfig) -> PreTrainedModel:
         model = AutoModelForCausalLM.from_pretrained(
             source, use_safetensors=True, trust_remote_code=config.trust_remote_code, **options
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError) as error:
         raise BadInput(
             f"the model cannot be loaded: {_first_line(error)}",
             where=config.name_or_path,
@@ -88,7 +87,16 @@ def load_weights(config: ModelConfig) -> PreTrainedModel:
         ) from None
     if config.adapter:
         model = attach_adapter(model, Path(config.adapter)).merge_and_unload()
-    model.to(_device(config.device))  # type: ignore[arg-type]
+    device = _device(config.device)
+    try:
+        model.to(device)  # type: ignore[arg-type]
+    except (RuntimeError, AssertionError) as error:
+        raise BadInput(
+            f"the model cannot be put on {device!r}: {_first_line(error)}",
+            where="model.device",
+            allowed="auto, cpu, cuda, cuda:0, mps",
+        ) from None
+    # reached only with the model on its device  # type: ignore[arg-type]
     return model.eval()
 
 
@@ -126,14 +134,6 @@ def refuse_base_changing(init: Any, where: str) -> None:
             allowed="true, 'gaussian', 'orthogonal'",
             next="Merge the adapter into its base and use the merged model.",
         )
-
-
-def free(*things: Any) -> None:
-    """Give memory back after the caller has dropped a model."""
-    del things
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def _device(name: str) -> str:

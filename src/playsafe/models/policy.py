@@ -17,6 +17,7 @@ from torch import Tensor
 from playsafe.models.heads import head_of, hidden_states
 from playsafe.models.reference import Reference
 from playsafe.objectives import fused_ce_kl
+from playsafe.rundir import ranks
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -53,6 +54,11 @@ class Policy:
         target_BT[:, :-1] = batch["input_ids"][:, 1:]
         kl_rows = (kl_BT != 0).any(dim=1).nonzero(as_tuple=True)[0]
         reference_MD, reference_head = None, None
+        if not len(kl_rows) and self.reference and self.reference.collective and ranks()[1] > 1:
+            # Other ranks may have subset rows: a sharded model's forward is work for all ranks together.
+            self.reference.hidden(
+                self.model, batch, torch.tensor([0]), torch.zeros_like(kl_BT[:1], dtype=torch.bool)
+            )
         if len(kl_rows):
             assert self.reference is not None, "a KL weight needs a reference"
             reference_MD = self.reference.hidden(self.model, batch, kl_rows, (kl_BT != 0)[kl_rows])

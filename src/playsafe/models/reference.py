@@ -21,6 +21,7 @@ class Reference(Protocol):
     """Gives p_ref for rows of a training batch."""
 
     name: str
+    collective: bool  # whether `hidden` runs the model under training, which may be sharded over ranks
 
     def head(self, policy: Any) -> Head:
         """The reference's head; `policy` is the model under training."""
@@ -50,6 +51,7 @@ class AdapterOff:
     """The policy's own weights with its adapter switched off."""
 
     name = "adapter_off"
+    collective = True
 
     def head(self, policy: Any) -> Head:
         head = head_of(policy)
@@ -64,6 +66,7 @@ class SecondModel:
     """A separate frozen copy."""
 
     name = "model"
+    collective = False
 
     def __init__(self, model: Any) -> None:
         self.model = model.eval().requires_grad_(False)
@@ -79,6 +82,7 @@ class Bank:
     """Hidden states of the untouched model at the positions that will be asked for, by row number."""
 
     name = "bank"
+    collective = False
 
     def __init__(self, model: Any, batches: Sequence[dict[str, Any]], mask_name: str = "kl") -> None:
         """model: before training. batches: collated rows (see `data.collate`), each row once."""
