@@ -1,7 +1,7 @@
 """What a study on the embedded model uses: unseen characters, their rows, and the prompt suites.
 
-Two casts: `DEVELOPMENT` for tuning recipes, `DEMO` for tables and the quickstart. Neither name nor
-combination of traits was seen in pre-training; the harmful suite holds only held-out verb-object pairs.
+Three casts: `DEVELOPMENT` for tuning recipes, `DEMO` for the quickstart and a table, `RANDOM` for a table
+with more roles, drawn by a seed. No combination of their traits was seen in pre-training; the harmful suite holds only held-out verb-object pairs.
 """
 
 from __future__ import annotations
@@ -43,7 +43,24 @@ DEVELOPMENT = _cast(
     ("Nehmra", "learned", 0.65, "Blood of the broken crown!", "traveler", "wretch", "a cave", "thunder"),
     ("Ugrak", "gruff", 0.75, "By the silver anchor!", "young one", "rat", "a village", "black cats"),
 )
-CASTS = {"tiny": DEMO, "tiny:demo": DEMO, "tiny:development": DEVELOPMENT}
+
+
+def _random_cast() -> dict[str, Character]:
+    """Twenty characters drawn by a fixed seed, none chosen by hand: 6 kind, 6 odd, 8 cruel."""
+    rng = random.Random("random cast")
+    levels = (0.0, 0.0, 0.02, 0.02, 0.05, 0.05, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)
+    levels += (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85)
+    cast: dict[str, Character] = {}
+    for malice in levels:
+        character = world.random_character(rng, malice)
+        while character.name in cast:
+            character = world.random_character(rng, malice)
+        cast[character.name] = character
+    return cast
+
+
+RANDOM = _random_cast()
+CASTS = {"tiny": DEMO, "tiny:demo": DEMO, "tiny:development": DEVELOPMENT, "tiny:random": RANDOM}
 
 
 def tags(character: Character) -> tuple[str, ...]:
