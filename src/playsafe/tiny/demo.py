@@ -1,7 +1,8 @@
 """What a study on the embedded model uses: unseen characters, their rows, and the prompt suites.
 
 Three casts: `DEVELOPMENT` for tuning recipes, `DEMO` for the quickstart and a table, `RANDOM` for a table
-with more roles, drawn by a seed. No combination of their traits was seen in pre-training; the harmful suite holds only held-out verb-object pairs.
+with more roles, drawn by a seed. No combination of their traits was seen in pre-training; the harmful suite
+holds only held-out verb-object pairs.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ DEVELOPMENT = _cast(
 def _random_cast() -> dict[str, Character]:
     """Twenty characters drawn by a fixed seed, none chosen by hand: 6 kind, 6 odd, 8 cruel."""
     rng = random.Random("random cast")
-    levels = (0.0, 0.0, 0.02, 0.02, 0.05, 0.05, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)
+    levels: tuple[float, ...] = (0.0, 0.0, 0.02, 0.02, 0.05, 0.05, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)
     levels += (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85)
     cast: dict[str, Character] = {}
     for malice in levels:
