@@ -82,16 +82,14 @@ def test_one_role_on_random_models_with_real_tokenizers(
         f"roles: {{path: {data}/rolebench/desc.json, names: [Freddy Krueger]}}\n"
         f"data: {{path: {rows}, limit: 8, held_out: 4}}\n"
         f"training: {{lora: {lora}, learning_rate: 1.0e-3, per_device_train_batch_size: 2,\n"
-        "  gradient_accumulation_steps: 2, logging_steps: 1}\n"
+        "  gradient_accumulation_steps: 2, num_train_epochs: 2, logging_steps: 1}\n"
         "evaluation:\n  generation: {max_new_tokens: 6, batch_size: 8}" + SUITES.format(data=data, prompts=4)
     )
     assert playsafe("run", str(config), "--quiet") == 0
     for method in ("sft", "sarft"):
         summary = json.loads((out / "Freddy_Krueger" / method / "seed-0" / "summary.json").read_text())
         assert summary["training"]["rows"] == 8
-    (first, *_, last) = [
-        json.loads(line) for line in (out / "Freddy_Krueger" / "sarft" / "seed-0" / "train.jsonl").open()
-    ]
+    log = [json.loads(line) for line in (out / "Freddy_Krueger" / "sarft" / "seed-0" / "train.jsonl").open()]
     share = json.loads((out / "Freddy_Krueger" / "sarft" / "seed-0" / "subset.json").read_text())["share"]
-    assert first["kl"] == pytest.approx(0.0, abs=1e-4)
-    assert (last["kl"] > 0) == (share > 0)
+    assert log[0]["kl"] == pytest.approx(0.0, abs=1e-4)
+    assert any(line["kl"] > 0 for line in log[1:]) == (share > 0)
