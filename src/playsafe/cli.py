@@ -53,7 +53,8 @@ class Screen:
     """Progress and tables for people on stderr and stdout; nothing with quiet."""
 
     def __init__(self, quiet: bool, as_json: bool) -> None:
-        self.out = Console(quiet=quiet or as_json, soft_wrap=False)
+        width = None if sys.stdout.isatty() else 130  # into a file or a pipe: rows stay on one line
+        self.out = Console(quiet=quiet or as_json, width=width)
         self.log = Console(stderr=True, quiet=quiet)
         self.as_json = as_json
         self._quiet = quiet
