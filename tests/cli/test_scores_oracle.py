@@ -25,6 +25,8 @@ def recomputed(model: Any, tokenizer: Any, system: str, user: str, reply: str, e
     except Exception:  # Gemma-2 knows no system turn
         turns = [{"role": "user", "content": f"{system}\n\n{user}"}]
         prompt = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+    whole = tokenizer.apply_chat_template([*turns, {"role": "assistant", "content": reply}], tokenize=False)
+    reply = whole.removeprefix(prompt).split(end)[0]  # as the template writes it: some trim replies
     before = tokenizer(prompt, add_special_tokens=False)["input_ids"]
     after = tokenizer(reply, add_special_tokens=False)["input_ids"] + [tokenizer.convert_tokens_to_ids(end)]
     ids = torch.tensor([before + after])
