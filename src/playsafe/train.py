@@ -171,7 +171,7 @@ def train(
     )
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(_RunCallback(lambda: trainer, record, flush))
-    steps_total = _total_steps(trainer, arguments, len(rows))
+    steps_total = _total_steps(trainer, arguments)
     before = checks.fingerprint(policy_model)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     flush()
@@ -245,7 +245,7 @@ def _last_complete(directory: Path) -> Path | None:
     return max(found, key=lambda path: int(path.name.split("-")[1]), default=None)
 
 
-def _total_steps(trainer: Trainer, arguments: TrainingArguments, rows: int) -> int:
+def _total_steps(trainer: Trainer, arguments: TrainingArguments) -> int:
     if arguments.max_steps > 0:
         return arguments.max_steps
     per_epoch = math.ceil(len(trainer.get_train_dataloader()) / arguments.gradient_accumulation_steps)
