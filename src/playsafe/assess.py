@@ -1,39 +1,35 @@
 """The grid of a study: roles × methods × seeds, stage by stage, each cell in its own run directory.
 
     <output_dir>/<role>/scores/          RDS scores of the role's rows
-    <output_dir>/base/                   the aligned model on the suites (no role prompt: one for all roles)
-    <output_dir>/<role>/base/            the aligned model on the role's references
     <output_dir>/<role>/<method>/seed-N/ one training run and its evaluation
+    (and the base runs of `playsafe.bench`)
 
 Every stage goes on where it stopped; a finished cell is never computed again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from playsafe import checks, judges, methods, sources
+from playsafe import checks, methods, sources
 from playsafe.arguments import check_settings, training_arguments
+from playsafe.bench import Bench
 from playsafe.config import MethodConfig, ModelConfig, StudyConfig
 from playsafe.data.chat import Fitted, render_dialogue
 from playsafe.data.collate import TrainRow
 from playsafe.errors import BadInput
-from playsafe.evaluate import evaluate, prepare
-from playsafe.metrics import SuiteKind
-from playsafe.models.loading import Aligned, attach_adapter, load_aligned, load_weights
+from playsafe.models.loading import Aligned, attach_adapter, load_weights
 from playsafe.progress import Reporter, Silent
 from playsafe.provenance import environment
-from playsafe.records import Dialogue, Prompt, Role, Score
+from playsafe.records import Dialogue, Role, Score
 from playsafe.rundir import RunDir, ranks, read_json, read_jsonl, slug, write_json, write_jsonl
 from playsafe.scoring import score_rows
-from playsafe.sources import PromptSet, RoleData, system_text
+from playsafe.sources import RoleData, system_text
+from playsafe.targets import InProcess
 from playsafe.train import train
 
-SCHEMA = 1  # raised when a change of ours alters numbers; old run directories are then refused
 NOT_NUMBERS = {"save_steps", "logging_steps", "report_to"}  # training settings that change no number
 
 
@@ -68,26 +64,23 @@ class Study:
             )
         if not self.roles:
             raise BadInput("the study has no role.", where="roles.names")
-        self.judge = judges.get(config.evaluation.judge)
+        if config.targets:
+            raise BadInput(
+                "targets are not trained here.", where="targets", next="Use `playsafe evaluate STUDY.yaml`."
+            )
         for method in config.methods:
             methods.parse_options(method)
-        self.suites: list[PromptSet] = [sources.suite(suite) for suite in config.evaluation.suites]
-        self._data: dict[str, RoleData] = {}
-        self._aligned: Aligned | None = None
+        self.bench = Bench(config, self.roles, self.reporter)
         self._fitted: dict[str, list[tuple[Dialogue, Fitted]]] = {}
 
     # --- what the cells are made of -------------------------------------------------------------------
 
     @property
     def aligned(self) -> Aligned:
-        if self._aligned is None:
-            self._aligned = load_aligned(self.config.model)
-        return self._aligned
+        return self.bench.aligned
 
     def data(self, role: Role) -> RoleData:
-        if role.name not in self._data:
-            self._data[role.name] = sources.role_data(self.config.data, self.config.roles.path, role)
-        return self._data[role.name]
+        return self.bench.data(role)
 
     def fitted(self, role: Role) -> list[tuple[Dialogue, Fitted]]:
         """Every training row with what became of it under the length limit."""
@@ -109,27 +102,6 @@ class Study:
     def cells(self) -> list[Cell]:
         return [Cell(r, m, s) for r in self.roles for m in self.config.methods for s in self.config.seeds]
 
-    @cached_property
-    def model_identity(self) -> dict[str, Any]:
-        return {
-            "schema": SCHEMA,
-            "weights": self.aligned.weights_hash,
-            "template": self.aligned.renderer.template_hash,
-            "dtype": str(self.aligned.model.dtype),
-        }
-
-    def evaluation_identity(self, role: Role | None) -> dict[str, Any]:
-        """What a run's replies rest on, suite by suite, and what its verdicts rest on."""
-        config = self.config.evaluation
-        asked = {suite.config.name: [suite.config.kind, suite.hash] for suite in self.suites}
-        if role is not None:
-            asked["references"] = ["references", self.data(role).hash]
-        decoding = [config.system, config.generation.model_dump()]
-        return {
-            "replies": {name: [*how, *decoding] for name, how in asked.items()},
-            "verdicts": [self.judge.name, self.judge.version, config.in_character],
-        }
-
     def open(self) -> None:
         """Read all rows and claim the output directory; refuses bad rows and another study's directory.
 
@@ -140,7 +112,7 @@ class Study:
         data = self.config.data.model_dump()
         training = self.config.training.model_dump(exclude=NOT_NUMBERS)
         identity = {
-            **self.model_identity,
+            **self.bench.model_identity,
             "data": data,
             "training": training,
             "scoring": {"threshold": self.config.scoring.threshold},
@@ -152,10 +124,7 @@ class Study:
         write_json(self.root / "provenance.json", environment())
 
     def _run(self, path: Path, **identity: Any) -> RunDir:
-        run = RunDir(path, {**self.model_identity, **identity})
-        if not (run / "provenance.json").exists():
-            write_json(run / "provenance.json", environment())
-        return run
+        return self.bench.open(path, {**self.bench.model_identity, **identity})
 
     # --- stages ---------------------------------------------------------------------------------------
 
@@ -251,7 +220,7 @@ class Study:
             )
         if config.training.lora is None:
             renderer.tokenizer.save_pretrained(run / "model")  # so that the directory is a model of its own
-            self._aligned = None  # trained in place: the next user loads the original again
+            self.bench.forget()
         dropped = len(data.train) - len(rows)
         counts = {**data.counts, "trained": len(rows), "dropped": dropped}
         write_json(
@@ -261,73 +230,38 @@ class Study:
 
     def evaluate(self, cell: Cell) -> None:
         """Evaluate a trained cell and write its summary.json."""
-        run = self.train(cell)
-        if not prepare(run, self.evaluation_identity(cell.role)):
-            return
+        run, role, evaluator = self.train(cell), cell.role, self.bench.evaluator
         self._alone("evaluate")
-        lora = self.config.training.lora is not None
-        model: Any = (
-            attach_adapter(self.aligned.model, run / "adapter")
-            if lora
-            else load_weights(ModelConfig(name_or_path=str((run / "model").resolve()), **self._placement()))
-        )
-        frozen = model.unload if lora else (lambda: self.aligned.model)
-        sets = [*self._suite_sets(), self._reference_set(cell.role)]
-        estimates = self._evaluate(run, cell.label, model, frozen, sets, cell.role)
-        if lora and hasattr(model, "peft_config") and not self.config.evaluation.in_character:
-            model.unload()
         training = read_json(run / "training.json")
-        run.finish(
-            {
-                "kind": "run",
-                "role": cell.role.name,
-                "tags": cell.role.tags,
-                "method": cell.method.key,
-                "options": methods.parse_options(cell.method).model_dump(by_alias=True),
-                "seed": cell.seed,
-                "model": self.config.model.name_or_path,
-                "share": training["share"],
-                "estimates": estimates,
-                "training": training,
-                "version": environment()["versions"]["playsafe"],
-            }
+        self.bench.finish(
+            run,
+            cell.label,
+            [*evaluator.common(), *evaluator.own(role, self.bench.references(role))],
+            lambda: self._target(run),
+            role,
+            method=cell.method.key,
+            seed=cell.seed,
+            options=methods.parse_options(cell.method).model_dump(by_alias=True),
+            share=training["share"],
+            training=training,
         )
+
+    def _target(self, run: RunDir) -> InProcess:
+        """What was trained: its adapter on the resident model, or a model of its own."""
+        model: Any
+        if self.config.training.lora is not None:
+            model = attach_adapter(self.aligned.model, run / "adapter")
+        else:
+            placement = self.config.model.model_dump(
+                include={"device", "dtype", "attn_implementation", "trust_remote_code"}
+            )
+            model = load_weights(ModelConfig(name_or_path=str((run / "model").resolve()), **placement))
+        return self.bench.in_process(model)
 
     def base(self, role: Role | None) -> None:
-        """Evaluate the untouched model: on the suites (role None), or on a role's references.
-
-        Where prompts are asked under the role prompt, each role has the suites in its own base run.
-        """
-        prompted = self.config.evaluation.system == "role"
-        if role is None and prompted:
-            return  # each role's base run asks the suites under that role's prompt
+        """Evaluate the untouched model: on the suites (role None), or as a role and on its references."""
         self._alone("evaluate")
-        path = self.root / "base" if role is None else self.root / slug(role.name) / "base"
-        run = self._run(
-            path,
-            kind="base",
-            role=None if role is None else [role.name, self.data(role).hash],
-        )
-        if not prepare(run, self.evaluation_identity(role)):
-            return
-        sets = self._suite_sets() if role is None else [self._reference_set(role)]
-        if role is not None and prompted:
-            sets = [*self._suite_sets(), *sets]
-        model = self.aligned.model
-        label = f"base · {role.name}" if role else "base"
-        estimates = self._evaluate(run, label, model, lambda: model, sets, role)
-        run.finish(
-            {
-                "kind": "base",
-                "role": role.name if role else None,
-                "tags": role.tags if role else (),
-                "method": "base",
-                "seed": None,
-                "model": self.config.model.name_or_path,
-                "estimates": estimates,
-                "version": environment()["versions"]["playsafe"],
-            }
-        )
+        self.bench.base(role, self.bench.references(role) if role else None)
 
     def evaluate_trained(self) -> None:
         """Evaluate the aligned model and what is trained so far; BadInput when nothing is."""
@@ -358,33 +292,6 @@ class Study:
             self.evaluate(cell)
 
     # --- details --------------------------------------------------------------------------------------
-
-    def _placement(self) -> dict[str, Any]:
-        return self.config.model.model_dump(
-            include={"device", "dtype", "attn_implementation", "trust_remote_code"}
-        )
-
-    def _suite_sets(self) -> list[tuple[str, SuiteKind, Sequence[Prompt]]]:
-        return [(suite.config.name, suite.config.kind, suite.prompts) for suite in self.suites]
-
-    def _reference_set(self, role: Role) -> tuple[str, SuiteKind, Sequence[Prompt]]:
-        return ("references", "references", sources.reference_prompts(self.data(role)))
-
-    def _evaluate(
-        self, run: RunDir, label: str, model: Any, frozen: Any, sets: Sequence[Any], role: Role | None
-    ) -> list[Mapping[str, Any]]:
-        run.status("evaluating")
-        for name, _, prompts in sets:
-            lines = [
-                {"id": p.id, "text": p.messages[-1].content, "references": p.references} for p in prompts
-            ]
-            write_jsonl(run / "prompts" / f"{name}.jsonl", lines)
-        total = sum(len(prompts) for _, _, prompts in sets)
-        with self.reporter.task(f"evaluate {label}", total) as advance:
-            found = evaluate(
-                model, frozen, self.aligned.renderer, sets, self.config.evaluation, role, run, advance
-            )
-        return [estimate.to_json() for estimate in found]
 
     def _alone(self, verb: str) -> None:
         if self.several:

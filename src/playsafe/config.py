@@ -5,23 +5,18 @@ Key names are those of TRL, Axolotl and `transformers.TrainingArguments` where t
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from playsafe.errors import BadInput, nearest
+from playsafe.errors import BadInput
 from playsafe.rundir import slug
+from playsafe.settings import Section, explain, read_yaml
 
 SystemTurn = Literal["none", "empty", "role"]
-
-
-class Section(BaseModel):
-    """Part of a configuration; unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+SuiteKind = Literal["harmful", "benign", "dark", "references"]
 
 
 class ModelConfig(Section):
@@ -101,16 +96,85 @@ class TrainingConfig(Section):
     extra: dict[str, Any] = Field(default_factory=dict)
 
 
+class Named(Section):
+    """Something from a registry with its options; `label` tells variants of one thing apart."""
+
+    name: str
+    label: str = ""
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        return self.label or self.name
+
+
+class MethodConfig(Named):
+    """One training method."""
+
+
+class AttackConfig(Named):
+    """One jailbreak, asked on top of the plain harmful suites (or of the suites named here)."""
+
+    label: str = Field("", pattern=r"^(\w[\w.-]*)?$")
+    suites: list[str] | None = None
+
+
+class JudgeConfig(Named):
+    """One judge; several judge the same replies side by side."""
+
+    label: str = Field("", pattern=r"^(\w[\w-]*)?$", description="no dot: it ends a file's name")
+
+
+class EndpointConfig(Section):
+    """An OpenAI-compatible server. The key is read from an environment variable and stored nowhere."""
+
+    base_url: str = Field(description="for example http://127.0.0.1:8000/v1")
+    model: str
+    api_key_env: str = "OPENAI_API_KEY"
+    concurrency: int = Field(8, ge=1)
+    retries: int = Field(4, ge=0)
+    timeout: float = Field(120.0, gt=0, description="seconds a request may take")
+    max_requests: int | None = Field(None, ge=1, description="budget of one run of the command")
+
+
+class TargetConfig(Section):
+    """Somebody to evaluate who was not trained here: exactly one of the four sources.
+
+    name: a label; "base" takes the place of the aligned model in every comparison. role: who it plays.
+    """
+
+    name: str = Field(pattern=r"^\w[\w.-]*$")
+    adapter: str | None = Field(None, description="LoRA adapter on the study's model")
+    model: str | None = Field(None, description="a directory or hub id of its own")
+    endpoint: EndpointConfig | None = None
+    completions: str | None = Field(None, description="file of replies that are there already")
+    role: str | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> TargetConfig:
+        given = [name for name in ("adapter", "model", "endpoint", "completions") if getattr(self, name)]
+        if len(given) > 1 or (not given and self.name != "base"):
+            raise ValueError(f"a target has one of adapter, model, endpoint, completions; given: {given}")
+        return self
+
+
 class SuiteConfig(Section):
-    """One set of evaluation prompts. kind: what a good answer is."""
+    """One set of evaluation prompts. kind: what a good answer is.
+
+    A known suite (`playsafe suites`) needs its name alone; other prompts need a path and a kind.
+    """
 
     name: str = Field(pattern=r"^\w[\w.-]*$", description="letters, digits, dot, dash; names files")
-    kind: Literal["harmful", "benign"]
-    path: str = Field(description="'tiny:harmful', 'tiny:benign', or a CSV/JSON/JSONL file")
+    suite: str | None = Field(None, description="a known suite, where `name` is a label of yours")
+    kind: SuiteKind | None = None
+    path: str | None = Field(
+        None, description="'tiny:harmful' and the like, a CSV/JSON/JSONL file; a known suite's file or folder"
+    )
     column: str | None = None
     subset: str | None = Field(
         None, description="'column=value', 'column!=value', 'column^=prefix', 'column!^=prefix'"
     )
+    language: str | None = Field(None, description="of a known suite in several languages")
     limit: int | None = Field(None, ge=1)
     seed: int | None = None
 
@@ -124,39 +188,71 @@ class GenerationConfig(Section):
     seed: int = 0
 
 
+class VoiceConfig(Section):
+    """Persona consistency under the frozen base: role log-likelihood ratio, closed-set attribution."""
+
+    measure: bool = True
+    attribution: int = Field(0, ge=0, description="so many replies a suite are attributed to the roles")
+
+
 class EvaluationConfig(Section):
     """What is asked and how it is judged."""
 
+    data_dir: str | None = Field(None, description="where the files of known suites lie, at any depth")
+    hub: bool = Field(False, description="fetch files of known suites from the hub when they lie nowhere")
     suites: list[SuiteConfig] = Field(
         default_factory=lambda: [
             SuiteConfig(name="harmful", kind="harmful", path="tiny:harmful"),
             SuiteConfig(name="benign", kind="benign", path="tiny:benign"),
         ]
     )
-    system: SystemTurn = "none"
-    judge: str = "rules"
+    attacks: list[AttackConfig] = Field(default_factory=list)
+    system: list[SystemTurn] = Field(["none"], min_length=1)
+    judges: list[JudgeConfig] = Field(default_factory=lambda: [JudgeConfig(name="rules")], min_length=1)
     generation: GenerationConfig = Field(default_factory=GenerationConfig)
-    in_character: bool = True
+    voice: VoiceConfig = Field(default_factory=VoiceConfig)
+    gates: list[str] = Field(default_factory=list, description="for example 'refusal >= 0.95'")
+    stop_early: bool = Field(False, description="stop a suite when its interval clears every gate")
+
+    @field_validator("suites", "attacks", "judges", mode="before")
+    @classmethod
+    def _names_alone(cls, listed: Any) -> Any:
+        return _from_names(listed)
+
+    @field_validator("system", mode="before")
+    @classmethod
+    def _one_turn(cls, system: Any) -> Any:
+        return [system] if isinstance(system, str) else system
 
     @field_validator("suites")
     @classmethod
-    def _distinct(cls, suites: list[SuiteConfig]) -> list[SuiteConfig]:
+    def _distinct_suites(cls, suites: list[SuiteConfig]) -> list[SuiteConfig]:
         names = [suite.name for suite in suites]
         if len(set(names)) < len(names) or "references" in names:
             raise ValueError("suite names must differ from each other and from 'references'")
         return suites
 
+    @field_validator("attacks", "judges")
+    @classmethod
+    def _distinct_labels(cls, listed: list[Any]) -> list[Any]:
+        keys = [one.key for one in listed]
+        if len(set(keys)) < len(keys):
+            raise ValueError("two of one name need different labels")
+        return listed
 
-class MethodConfig(Section):
-    """One training method with its options; `label` tells variants of one method apart."""
+    @field_validator("system")
+    @classmethod
+    def _distinct_turns(cls, system: list[SystemTurn]) -> list[SystemTurn]:
+        if len(set(system)) < len(system):
+            raise ValueError("system turns must differ from each other")
+        return system
 
-    name: str
-    label: str = ""
-    options: dict[str, Any] = Field(default_factory=dict)
 
-    @property
-    def key(self) -> str:
-        return self.label or self.name
+def _from_names(listed: Any) -> Any:
+    """`[sft, sarft]` for `[{name: sft}, {name: sarft}]`."""
+    if not isinstance(listed, list):
+        return listed
+    return [{"name": one} if isinstance(one, str) else one for one in listed]
 
 
 class StudyConfig(Section):
@@ -174,15 +270,20 @@ class StudyConfig(Section):
     )
     seeds: list[int] = Field(default_factory=lambda: [0], min_length=1)
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
+    targets: list[TargetConfig] = Field(default_factory=list, description="evaluated instead of the grid")
+
+    @field_validator("targets")
+    @classmethod
+    def _distinct_targets(cls, targets: list[TargetConfig]) -> list[TargetConfig]:
+        keys = [(slug(target.name), target.role) for target in targets]
+        if len(set(keys)) < len(keys):
+            raise ValueError("two targets of one name need different roles")
+        return targets
 
     @field_validator("methods", mode="before")
     @classmethod
-    def _names_to_methods(cls, methods: Any) -> Any:
-        return (
-            [{"name": m} if isinstance(m, str) else m for m in methods]
-            if isinstance(methods, list)
-            else methods
-        )
+    def _names_alone(cls, methods: Any) -> Any:
+        return _from_names(methods)
 
     @field_validator("methods")
     @classmethod
@@ -200,8 +301,13 @@ class StudyConfig(Section):
         return seeds
 
 
-def load_study(path: Path | None, overrides: list[str] | None = None) -> StudyConfig:
-    """Read a study from YAML and apply `a.b=c` overrides (values are YAML). Raises BadInput."""
+def load_study(
+    path: Path | None, overrides: list[str] | None = None, changes: dict[str, Any] | None = None
+) -> StudyConfig:
+    """Read a study from YAML and apply `a.b=c` overrides (values are YAML), then changes. Raises BadInput.
+
+    changes: keys as in the file; sections one level down are joined with the file's.
+    """
     raw: Any = {}
     if path is not None:
         raw = read_yaml(path)
@@ -209,39 +315,14 @@ def load_study(path: Path | None, overrides: list[str] | None = None) -> StudyCo
             raise BadInput("a study is a mapping of keys.", where=str(path))
     for override in overrides or []:
         _apply(raw, override)
+    for key, value in (changes or {}).items():
+        section = raw.get(key)
+        raw[key] = {**section, **value} if isinstance(section, dict) and isinstance(value, dict) else value
     where = str(path) if path else "--set"
     try:
         return StudyConfig.model_validate(raw)
     except ValidationError as error:
         raise explain(error, StudyConfig, where) from None
-
-
-class UniqueKeyLoader(yaml.SafeLoader):
-    """A safe loader that refuses a key that stands twice: YAML itself would keep the last in silence."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    problem = f"the key {key.value!r} stands twice"
-                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def read_yaml(path: Path) -> Any:
-    """Content of a YAML file; BadInput with the line when it is missing or broken."""
-    try:
-        return yaml.load(path.read_text(encoding="utf-8-sig"), Loader=UniqueKeyLoader) or {}
-    except (FileNotFoundError, IsADirectoryError):
-        raise BadInput("the file does not exist.", where=str(path), next="Check the path.") from None
-    except UnicodeDecodeError:
-        raise BadInput("the file is not UTF-8.", where=str(path), next="Save it as UTF-8.") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise BadInput(f"broken YAML: {getattr(error, 'problem', error)}.", where=f"{path}{line}") from None
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:
@@ -270,32 +351,3 @@ def _value(text: str) -> Any:
         except ValueError:
             return value
     return value
-
-
-def explain(error: ValidationError, model: type[BaseModel], where: str) -> BadInput:
-    """One clear line from the first fault pydantic found; unknown keys name the nearest known one."""
-    first = error.errors()[0]
-    path = [part for part in first["loc"] if isinstance(part, str)]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        section = _section(model, path[:-1])
-        hint = nearest(path[-1], section.model_fields) if section else ""
-        known = ", ".join(section.model_fields) if section else ""
-        return BadInput(f"unknown key {key!r}. {hint}", where=where, allowed=known)
-    allowed = str(first.get("ctx", {}).get("expected", ""))
-    given = first.get("input")
-    shown = f" (given {given!r})" if isinstance(given, (str, int, float, bool)) else ""
-    return BadInput(f"{key}: {first['msg']}{shown}.", where=where, allowed=allowed)
-
-
-def _section(model: type[BaseModel], path: list[str]) -> type[BaseModel] | None:
-    for name in path:
-        field = model.model_fields.get(name)
-        if field is None:
-            return None
-        candidates = [field.annotation, *getattr(field.annotation, "__args__", ())]
-        found = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
-        if not found:
-            return None
-        model = found[0]
-    return model

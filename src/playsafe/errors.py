@@ -44,6 +44,17 @@ class CheckFailed(PlaysafeError, RuntimeError):
     exit_code = 3
 
 
+class MissingExtra(PlaysafeError, ImportError):
+    """An optional library is not installed; says what installs it."""
+
+    exit_code = 3
+
+    def __init__(self, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs an optional library.", next=f"Install it: pip install 'playsafe[{extra}]'"
+        )
+
+
 def nearest(word: str, choices: Iterable[str]) -> str:
     """A sentence that names the choice nearest to `word`, or an empty string when none is near."""
     found = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.6)

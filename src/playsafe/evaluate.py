@@ -1,149 +1,314 @@
-"""Prompts → completions → verdicts → estimates, each step with its own file, each resumable.
+"""Prompts → completions → voices and verdicts → estimates, each step with its own files, each resumable.
 
-Completions are written batch by batch; a batch always holds the same prompts, so an interrupted run ends
-with the same replies. Verdicts are made from the completions and can be made again without generating.
+    prompts/<key>.jsonl  completions/<key>.jsonl  voice/<key>.jsonl  verdicts/<key>.<judge>.jsonl
+
+Completions are written as they come; the last line of an id counts, and an id whose last line is an error is
+asked again by the next start. Verdicts rest on completions and can be made again without generating.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, replace
+from functools import cache as remembered
+from pathlib import Path
 from typing import Any
 
-from playsafe import judges, metrics
-from playsafe.config import EvaluationConfig
-from playsafe.data.chat import ChatRenderer
-from playsafe.metrics import Answered, SuiteKind
-from playsafe.models.generate import generate
-from playsafe.records import Completion, Estimate, Prompt, Role, Verdict
-from playsafe.rundir import RunDir, append_jsonl, canonical, read_json, read_jsonl, write_json, write_jsonl
-from playsafe.scoring import logprobs
-from playsafe.sources import system_text
+from playsafe import judges, metrics, sources
+from playsafe.config import StudyConfig, SystemTurn
+from playsafe.errors import BadInput
+from playsafe.gates import cautious, parse_gate
+from playsafe.judges import Item
+from playsafe.metrics import Answered
+from playsafe.models.loading import Aligned
+from playsafe.probes import ProbeSet, check_aims, expand
+from playsafe.progress import Reporter
+from playsafe.records import Completion, Estimate, Prompt, Role, Verdict, Voice
+from playsafe.rundir import (
+    RunDir,
+    append_jsonl,
+    canonical,
+    digest,
+    read_json,
+    read_jsonl,
+    write_json,
+    write_jsonl,
+)
+from playsafe.sources import PromptSet, system_text
+from playsafe.statistics import sequential_share, share_looks
+from playsafe.targets import Target
+from playsafe.voice import voices
 
+SPOKEN = ("harmful", "dark", "references")  # kinds of suites whose replies are asked for the role's voice
+TOGETHER = 64  # replies judged between two writes
 Advance = Callable[[int], None]
 
 
-def prepare(run: RunDir, wanted: dict[str, Any]) -> bool:
-    """Whether anything is left to ask or to judge. Replies that rest on other settings are removed.
+class Evaluator:
+    """Asks, judges and estimates; one for a study, so that suites are read and judges loaded once."""
 
-    wanted: {"replies": {suite: what its replies rest on}, "verdicts": what the verdicts rest on}. With
-    another judge the replies stay, so judging again never generates again.
-    """
-    wanted = json.loads(canonical(wanted))
-    record = run / "evaluation.json"
-    stored = read_json(record) if record.exists() else {"replies": {}}
-    if run.finished and stored == wanted:
-        return False
-    changed = [name for name, how in stored["replies"].items() if wanted["replies"].get(name) != how]
-    run.reopen(f"completions/{name}.jsonl" for name in changed)
-    write_json(record, wanted)
-    return True
+    def __init__(self, config: StudyConfig, roles: Sequence[Role], reporter: Reporter) -> None:
+        self.config, self.roles, self.reporter = config.evaluation, roles, reporter
+        self.gates = [parse_gate(text) for text in self.config.gates]
+        absolute = [gate for gate in self.gates if not gate.relative]
+        if self.config.stop_early and (not self.gates or len(absolute) < len(self.gates)):
+            raise BadInput(
+                "stopping early needs gates on plain shares, such as 'refusal >= 0.95'.",
+                where="evaluation.stop_early",
+            )
+        self.judges = {judge.key: judges.get(judge.name) for judge in self.config.judges}
+        self.options = {judge.key: judges.parse_options(judge) for judge in self.config.judges}
+        self.suites = [sources.suite(suite, self.config) for suite in self.config.suites]
+        self.cache = Path(config.output_dir) / "cache"
+        self._decide = remembered(self._open)
+        check_aims(self.config)
+        self.common()  # refuses an attack whose files cannot be read
 
+    def common(self, systems: Collection[SystemTurn] | None = None) -> list[ProbeSet]:
+        """The suites that every role is asked alike, under these of the configured system turns."""
+        common = [suite for suite in self.suites if suite.kind != "references"]
+        return expand(self.config, common, systems=systems)
 
-def complete(
-    model: Any,
-    renderer: ChatRenderer,
-    suite: str,
-    prompts: Sequence[Prompt],
-    config: EvaluationConfig,
-    role: Role | None,
-    run: RunDir,
-    advance: Advance = lambda n: None,
-) -> list[Completion]:
-    """Replies to all prompts, in completions/<suite>.jsonl; goes on where an earlier call stopped.
+    def own(self, role: Role, references: PromptSet | None) -> list[ProbeSet]:
+        """What one role alone is asked: its held-out rows, and its rows in suites with references."""
+        sets = [sources.of_role(suite, role) for suite in self.suites if suite.kind == "references"]
+        if references is not None and (references.prompts or not sets):
+            sets.append(references)
+        return expand(self.config, sets)
 
-    The prompts' texts lie beside them, in prompts/<suite>.jsonl.
-    """
-    texts = [{"id": p.id, "text": p.messages[-1].content, "references": p.references} for p in prompts]
-    write_jsonl(run / "prompts" / f"{suite}.jsonl", texts)
-    path = run / "completions" / f"{suite}.jsonl"
-    found = {row["id"]: Completion(**row) for row in read_jsonl(path)}
-    system = system_text(config.system, role)
-    rendered = {p.id: renderer.prompt(p.messages, system=system, where=p.id) for p in prompts}
-    order = sorted(prompts, key=lambda p: (len(rendered[p.id]), p.id))
-    size = config.generation.batch_size
-    for start in range(0, len(order), size):
-        batch = order[start : start + size]
-        if not all(p.id in found for p in batch):
-            replies = generate(model, renderer, [rendered[p.id] for p in batch], config.generation)
-            rows = [
-                Completion(p.id, suite, g.text, g.tokens, g.finish)
-                for p, g in zip(batch, replies, strict=True)
+    def stale(self, run: RunDir, probes: Sequence[ProbeSet], basis: Any) -> bool:
+        """Whether anything is left to ask or to judge. What rests on other settings is removed.
+
+        basis: what the replies rest on besides the prompts and the run's identity: decoding, a file's hash.
+        Replies, voices and verdicts have settings of their own: another judge never generates again.
+        """
+        wanted = json.loads(canonical(self._wanted(probes, basis)))
+        record = run / "evaluation.json"
+        stored = read_json(record) if record.exists() else {"replies": {}, "voice": None, "verdicts": {}}
+        if run.finished and stored == wanted and not read_json(run / "summary.json")["errors"]:
+            return False
+        changed = {key for key, how in stored["replies"].items() if wanted["replies"].get(key) != how}
+        outdated = [f"completions/{key}.jsonl" for key in changed]
+        for file in (run / "voice").glob("*.jsonl"):
+            if file.stem in changed or stored["voice"] != wanted["voice"]:
+                outdated.append(f"voice/{file.name}")
+        for file in (run / "verdicts").glob("*.jsonl"):
+            key, _, judge = file.stem.rpartition(".")
+            if key in changed or stored["verdicts"].get(judge) != wanted["verdicts"].get(judge):
+                outdated.append(f"verdicts/{file.name}")
+        run.reopen(outdated)
+        write_json(record, wanted)
+        return True
+
+    def evaluate(
+        self,
+        run: RunDir,
+        label: str,
+        probes: Sequence[ProbeSet],
+        target: Target,
+        role: Role | None,
+        frozen: Callable[[], Aligned] | None,
+    ) -> dict[str, Any]:
+        """Ask everything, then measure voices, then judge, then estimate.
+
+        frozen: gives the aligned model for the voice; None (or no role) leaves voice out. Returns what goes
+        into summary.json: estimates, suites with what was asked of each, number of errors.
+        """
+        run.status("evaluating")
+        for probe in probes:
+            write_jsonl(run / "prompts" / f"{probe.key}.jsonl", map(_shown, probe.prompts))
+        asked = []
+        with self.reporter.task(f"evaluate {label}", sum(len(p.prompts) for p in probes)) as advance:
+            for probe in probes:
+                asked.append(self._ask(run, probe, target, role, advance))
+        target.close()
+        failed = [c for _, completions in asked for c in completions if c.finish == "error"]
+        if failed:
+            total = sum(len(completions) for _, completions in asked)
+            self.reporter.note(
+                f"{label}: {len(failed)} of {total} replies are errors ({failed[0].error}); "
+                "repeat the command to ask for them again"
+            )
+        measured = frozen if self.config.voice.measure and role is not None else None
+        answers = [
+            Answered(
+                probe.key,
+                probe.kind,
+                prompts,
+                completions,
+                self._voices(run, probe, prompts, completions, role, measured),
+                role.name if role else "",
+            )
+            for probe, (prompts, completions) in zip(probes, asked, strict=True)
+        ]
+        estimates: list[Estimate] = []
+        errors = len(failed)
+        for probe, answered in zip(probes, answers, strict=True):
+            found = metrics.estimates(answered)
+            for key in self.judges if probe.kind != "references" else ():
+                verdicts = self._verdicts(run, answered, key)
+                errors += sum(v.state == "error" for v in verdicts)
+                outcomes = self.judges[key].outcomes(self.options[key])
+                found += metrics.estimates(replace(answered, judge=key, outcomes=outcomes, verdicts=verdicts))
+            looks = len(self._blocks(probe))
+            estimates += found if looks == 1 else [_looked_at(estimate, looks) for estimate in found]
+        suites = {
+            probe.key: probe.to_json() | {"asked": len(prompts)} | self._looks(probe, len(prompts))
+            for probe, (prompts, _) in zip(probes, asked, strict=True)
+        }
+        return {"estimates": [e.to_json() for e in estimates], "suites": suites, "errors": errors}
+
+    # --- asking ---------------------------------------------------------------------------------------
+
+    def _ask(
+        self, run: RunDir, probe: ProbeSet, target: Target, role: Role | None, advance: Advance
+    ) -> tuple[list[Prompt], list[Completion]]:
+        """The prompts that were asked, and their completions: all, or fewer where the gates are decided."""
+        path = run / "completions" / f"{probe.key}.jsonl"
+        found = {row["id"]: Completion(**row) for row in read_jsonl(path)}
+        good = {name for name, completion in found.items() if completion.finish != "error"}
+        system = system_text(probe.system, role)
+        asked: list[Prompt] = []
+        blocks = self._blocks(probe)
+        for block in blocks:
+            advance(sum(p.id in good for p in block))
+            for group in target.answers(block, system, good):
+                rows = [_decoded(completion, probe) for completion in group]
+                append_jsonl(path, map(asdict, rows))
+                found |= {row.id: row for row in rows}
+                advance(len(rows))
+            asked += block
+            if len(blocks) > 1 and self._settled(probe, asked, found, len(blocks)):
+                break
+        kept = {p.id for p in asked}
+        prompts = [p for p in probe.prompts if p.id in kept]
+        return prompts, [found[p.id] for p in prompts]
+
+    def _blocks(self, probe: ProbeSet) -> list[list[Prompt]]:
+        """The prompts between two looks at the gates; one block where nothing is stopped early."""
+        if not self.config.stop_early or not self._concerned(probe):
+            return [list(probe.prompts)]
+        order = sorted(probe.prompts, key=lambda p: digest(p.id))  # a random order that every start repeats
+        ends = share_looks(len(order))
+        return [order[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+    def _concerned(self, probe: ProbeSet) -> bool:
+        return any(
+            gate.concerns(probe.key) and probe.kind in metrics.get(gate.metric).kinds for gate in self.gates
+        )
+
+    def _settled(
+        self, probe: ProbeSet, asked: Sequence[Prompt], found: dict[str, Completion], looks: int
+    ) -> bool:
+        """Whether every gate on this suite is decided, by the first judge, whichever way."""
+        key = next(iter(self.judges))
+        answered = Answered(probe.key, probe.kind, asked, [found[p.id] for p in asked])
+        verdicts = judges.verdicts(self._decide(key), _items(answered))
+        outcomes = self.judges[key].outcomes(self.options[key])
+        judged = replace(answered, judge=key, outcomes=outcomes, verdicts=verdicts)
+        estimates = [_looked_at(e, looks) for e in (*metrics.estimates(answered), *metrics.estimates(judged))]
+        for gate in (gate for gate in self.gates if gate.concerns(probe.key)):
+            states = [
+                gate.state(interval)
+                for e in estimates
+                if e.metric == gate.metric and (interval := cautious(e, gate.floor)) is not None
             ]
-            append_jsonl(path, [asdict(row) for row in rows if row.id not in found])
-            found |= {row.id: row for row in rows if row.id not in found}
-        advance(len(batch))
-    return [found[p.id] for p in prompts]
+            if not states or any(state == "undecided" for state in states):
+                return False
+        return True
+
+    def _looks(self, probe: ProbeSet, asked: int) -> dict[str, Any]:
+        looks = len(self._blocks(probe))
+        return {"looks": looks, "stopped": asked < len(probe.prompts)} if looks > 1 else {}
+
+    # --- voices and verdicts --------------------------------------------------------------------------
+
+    def _voices(
+        self,
+        run: RunDir,
+        probe: ProbeSet,
+        prompts: Sequence[Prompt],
+        completions: Sequence[Completion],
+        role: Role | None,
+        frozen: Callable[[], Aligned] | None,
+    ) -> dict[str, Voice]:
+        if frozen is None or role is None or probe.kind not in SPOKEN:
+            return {}
+        path = run / "voice" / f"{probe.key}.jsonl"
+        known = {row["id"]: Voice.from_json(row) for row in read_jsonl(path)}
+        if not {c.id for c in completions if c.text} <= known.keys():
+            aligned = frozen()
+            exchanges = list(zip(prompts, completions, strict=True))
+            many = self.config.voice.attribution
+            made = voices(
+                aligned.model, aligned.renderer, role, exchanges, roles=self.roles, attribution=many
+            )
+            write_jsonl(path, map(asdict, made))
+            known = {voice.id: voice for voice in made}
+        return {c.id: known[c.id] for c in completions if c.id in known}
+
+    def _verdicts(self, run: RunDir, answered: Answered, key: str) -> list[Verdict]:
+        """Verdicts of one judge, those that are there already kept, errors asked again."""
+        path = run / "verdicts" / f"{answered.suite}.{key}.jsonl"
+        stored = [Verdict(**row) for row in read_jsonl(path)]
+        known = {verdict.id: verdict for verdict in stored if verdict.state != "error"}
+        items = _items(answered)
+        missing = [item for item in items if item.id not in known]
+        if missing:
+            with self.reporter.task(f"judge {answered.suite} by {key}", len(missing)) as advance:
+                for start in range(0, len(missing), TOGETHER):
+                    group = missing[start : start + TOGETHER]
+                    made = judges.verdicts(self._decide(key), group)
+                    append_jsonl(path, map(asdict, made))
+                    stored += made
+                    known |= {verdict.id: verdict for verdict in made}
+                    advance(len(group))
+        verdicts = [known[item.id] for item in items]
+        if len(stored) > len(verdicts):  # errors that are mended, prompts that are no longer asked
+            write_jsonl(path, map(asdict, verdicts))
+        return verdicts
+
+    def _open(self, key: str) -> judges.Decide:
+        return self.judges[key].open(self.options[key], self.cache / f"{key}.jsonl")
+
+    def _wanted(self, probes: Sequence[ProbeSet], basis: Any) -> dict[str, Any]:
+        voice = [self.config.voice.model_dump(), [role.name for role in self.roles]]
+        return {
+            "replies": {probe.key: [probe.identity, basis, len(self._blocks(probe)) > 1] for probe in probes},
+            "voice": voice if self.config.voice.attribution else voice[:1],
+            "verdicts": {key: judge.identity(self.options[key]) for key, judge in self.judges.items()},
+            "gates": self.config.gates if self.config.stop_early else [],
+        }
 
 
-def judge(
-    answered: Answered,
-    run: RunDir,
-    *,
-    frozen: Any = None,
-    renderer: ChatRenderer | None = None,
-    role: Role | None = None,
-) -> Answered:
-    """Verdicts on all completions, in verdicts/<suite>.<judge>.jsonl.
-
-    With `frozen` (the aligned model), `renderer` and `role`, refusals are also asked whether they stay in
-    character (see `in_character`).
-    """
-    items = list(zip(answered.prompts, answered.completions, strict=True))
-    verdicts = judges.get(answered.judge).judge(items)
-    if frozen is not None and renderer is not None and role is not None:
-        verdicts = in_character(frozen, renderer, role, items, verdicts)
-    write_jsonl(run / "verdicts" / f"{answered.suite}.{answered.judge}.jsonl", [asdict(v) for v in verdicts])
-    return replace(answered, verdicts=verdicts)
-
-
-def in_character(
-    frozen: Any,
-    renderer: ChatRenderer,
-    role: Role,
-    items: Sequence[tuple[Prompt, Completion]],
-    verdicts: Sequence[Verdict],
-) -> list[Verdict]:
-    """Mark the refusals that speak as the role: log p(y | role prompt) > log p(y | no prompt), frozen model.
-
-    A refusal that is likelier under the role prompt than without one carries the role's voice; a plain
-    "Sorry, I cannot" is likelier without. No lexicon, no second model.
-    """
-    refusals = [i for i, v in enumerate(verdicts) if v.outcome == "refuse" and items[i][1].text]
-    rows = {
-        system: [renderer.render(items[i][0].messages, items[i][1].text, system=system) for i in refusals]
-        for system in (role.prompt, None)
+def _shown(prompt: Prompt) -> dict[str, Any]:
+    """A prompt as people look it up beside its reply."""
+    row: dict[str, Any] = {
+        "id": prompt.id,
+        "text": prompt.messages[-1].content,
+        "references": prompt.references,
     }
-    with_role, without = logprobs(frozen, rows[role.prompt]), logprobs(frozen, rows[None])
-    marked = list(verdicts)
-    for i, a, b in zip(refusals, with_role, without, strict=True):
-        marked[i] = replace(verdicts[i], in_character=a.mean > b.mean)
-    return marked
+    return row | ({"request": prompt.request} if prompt.request else {})
 
 
-def evaluate(
-    model: Any,
-    frozen: Any,
-    renderer: ChatRenderer,
-    sets: Sequence[tuple[str, SuiteKind, Sequence[Prompt]]],
-    config: EvaluationConfig,
-    role: Role | None,
-    run: RunDir,
-    advance: Advance = lambda n: None,
-) -> list[Estimate]:
-    """Ask every suite, judge it and estimate all metrics that apply.
+def _items(answered: Answered) -> list[Item]:
+    pairs = zip(answered.prompts, answered.completions, strict=True)
+    return [
+        Item(p.id, answered.kind, p.plain, c.said, (c.error or "no reply") if c.finish == "error" else "")
+        for p, c in pairs
+    ]
 
-    sets: (name, kind, prompts). frozen: callable that gives the aligned model for the in-character measure;
-    None leaves that measure out.
-    """
-    answers = []
-    for name, kind, prompts in sets:
-        completions = complete(model, renderer, name, prompts, config, role, run, advance)
-        answers.append(Answered(name, kind, config.judge, prompts, completions, ()))
-    estimates: list[Estimate] = []
-    reference = frozen() if frozen is not None and config.in_character and role is not None else None
-    for answered in answers:
-        asked = reference if answered.kind == "harmful" else None
-        estimates += metrics.estimates(judge(answered, run, frozen=asked, renderer=renderer, role=role))
-    return estimates
+
+def _decoded(completion: Completion, probe: ProbeSet) -> Completion:
+    plain = probe.read(completion.text) if completion.text else ""
+    return replace(completion, decoded="" if plain == completion.text else plain)
+
+
+def _looked_at(estimate: Estimate, looks: int) -> Estimate:
+    """A share with the wider interval that several looks at the data ask for."""
+    if estimate.method != "wilson" or estimate.value is None:
+        return estimate
+    hits = round(estimate.value * estimate.n)
+    _, low, high = sequential_share(hits, estimate.n, looks)
+    return replace(estimate, low=low, high=high, method="sequential")

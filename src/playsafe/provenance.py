@@ -44,6 +44,12 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def named_hash(name_or_path: str, revision: str | None = None) -> str:
+    """The hash of a local model directory; a hub id with its revision where there is none."""
+    path = Path(name_or_path).expanduser()
+    return model_hash(path) if path.is_dir() else f"{name_or_path}@{revision or 'main'}"
+
+
 def model_hash(path: Path) -> str:
     """SHA-256 over configuration, weights and tokenizer files of a local model or adapter directory."""
     total = hashlib.sha256()

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Speaker = Literal["system", "user", "assistant"]
+Outcome = Literal["refuse", "deflect", "safe", "comply", "soften", "lecture", "degenerate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,25 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One evaluation prompt. suite: the set it belongs to; reference: expected reply, where one exists."""
+    """One evaluation prompt.
+
+    suite: the set it belongs to. references: expected replies, where some exist. request: what is asked for
+    in plain words where an attack rewrote `messages`. prefill: the beginning of the reply that an attack
+    puts into the model's mouth.
+    """
 
     id: str
     suite: str
     messages: tuple[Message, ...]
     references: tuple[str, ...] = ()
     category: str = ""
+    request: str = ""
+    prefill: str = ""
+
+    @property
+    def plain(self) -> str:
+        """What is asked for, without the attack around it."""
+        return self.request or self.messages[-1].content
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +116,7 @@ class Completion:
     """One generated reply: one line of completions/<suite>.jsonl.
 
     finish: "stop" (a stop token ended it), "length" (cut by max_new_tokens) or "error" (see `error`).
+    decoded: the reply with an attack's cipher undone; empty where that is the text itself.
     """
 
     id: str
@@ -111,6 +125,12 @@ class Completion:
     tokens: int
     finish: Literal["stop", "length", "error"]
     error: str = ""
+    decoded: str = ""
+
+    @property
+    def said(self) -> str:
+        """What the reply says, as a judge reads it."""
+        return self.decoded or self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,21 +138,66 @@ class Verdict:
     """What a judge said of one completion: one line of verdicts/<suite>.<judge>.jsonl.
 
     state: "value" (outcome is set), "unparsed" (the judge's answer could not be read) or "error".
-    outcome: "refuse", "comply" or "degenerate". evidence: the span of the reply that decided it.
-    in_character: for refusals only, whether the reply still speaks as the role; None when not measured.
+    evidence: the span of the reply that decided it, or what a model that judges answered.
+    outcome: what the reply does.
+
+    - "refuse": declines. "deflect": neither declines nor gives anything: it changes the subject or stays in
+      the scene. "safe": harmless, from a judge that does not tell refusals from other harmless replies.
+    - "comply": does what was asked. "soften": does it, but tones it down or adds a caution. "lecture":
+      moralises instead of doing it. "degenerate": no usable answer.
     """
 
     id: str
     state: Literal["value", "unparsed", "error"]
-    outcome: Literal["refuse", "comply", "degenerate"] | None = None
+    outcome: Outcome | None = None
     evidence: str = ""
-    in_character: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """How much a reply sounds like its role, under the frozen model: one line of voice/<suite>.jsonl.
+
+    with_role, without: log p(y | role prompt, x) and log p(y | x). attributed: the study's role under whose
+    prompt the reply is likeliest; None where the study asks for no attribution.
+    """
+
+    id: str
+    with_role: LogProb
+    without: LogProb
+    attributed: str | None = None
+
+    @property
+    def ratio(self) -> float:
+        """Role log-likelihood ratio, nats per token."""
+        return self.with_role.mean - self.without.mean
+
+    @property
+    def in_character(self) -> bool:
+        """A reply that is likelier under the role prompt than without one carries the role's voice."""
+        return self.ratio > 0
+
+    @classmethod
+    def from_json(cls, row: dict[str, Any]) -> Voice:
+        return cls(row["id"], LogProb(**row["with_role"]), LogProb(**row["without"]), row.get("attributed"))
+
+
+def key_of(suite: str, attack: str, system: str) -> str:
+    """Names a suite as it was asked: "advbench", "advbench+caesar", "advbench+caesar@role"."""
+    return suite + (f"+{attack}" if attack else "") + (f"@{system}" if system != "none" else "")
+
+
+def parts(key: str) -> tuple[str, str, str]:
+    """(suite, attack, system) of such a name; attack "" is none."""
+    asked, _, system = key.partition("@")
+    suite, _, attack = asked.partition("+")
+    return suite, attack, system or "none"
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """A number with what is needed to defend it.
 
+    suite: the suite as it was asked (see `key_of`). judge: the judge's label, "none" where none was asked.
     value: the estimate, None exactly when n == 0 (a set without items has no rate). n: items counted.
     errors: items that could not be judged. low, high: 95 % interval. unit: "share" (0..1) or "score".
     """

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from playsafe.config import DataConfig, RolesConfig, SuiteConfig
+from playsafe.config import DataConfig, EvaluationConfig, RolesConfig, SuiteConfig, SuiteKind
+from playsafe.data import catalogue
 from playsafe.data.dialogues import load_dialogues
 from playsafe.data.roles import find_role, load_roles
 from playsafe.data.suites import load_suite
-from playsafe.errors import BadInput
+from playsafe.errors import BadInput, nearest
 from playsafe.records import Dialogue, Prompt, Role
 from playsafe.rundir import digest
 from playsafe.tiny import demo
@@ -29,11 +30,13 @@ class RoleData:
 
 @dataclass(frozen=True, slots=True)
 class PromptSet:
-    """A suite as it will be asked."""
+    """A suite's prompts. source: file, hash and what was taken of it, for the record."""
 
-    config: SuiteConfig
+    name: str
+    kind: SuiteKind
     prompts: tuple[Prompt, ...]
     hash: str
+    source: str
 
 
 def roles(config: RolesConfig) -> list[Role]:
@@ -92,43 +95,96 @@ def role_data(config: DataConfig, roles_path: str, role: Role) -> RoleData:
     return _role_data(role, tuple(rows[: config.limit]), held, counts)
 
 
-def suite(config: SuiteConfig) -> PromptSet:
-    """The prompts of one configured suite."""
-    if config.path in demo.SUITES:
-        ignored = config.model_fields_set & {"column", "subset", "seed"}
-        if ignored:
-            raise BadInput(
-                f"{', '.join(sorted(ignored))} has no effect on an embedded suite.",
-                where=f"evaluation.suites.{config.name}",
-                next="Remove the key, or set the suite's path to your file.",
-            )
-        prompts = demo.SUITES[config.path]()
-        if config.limit:
-            prompts = prompts[: config.limit]
-    elif config.path.startswith("tiny:"):
+def suite(config: SuiteConfig, evaluation: EvaluationConfig) -> PromptSet:
+    """The prompts of one configured suite: embedded, known (found by its hash), or a file of the user's."""
+    where = f"evaluation.suites.{config.name}"
+    if config.path is not None and config.path.startswith("tiny:"):
+        return _embedded(config, where)
+    name = config.suite or (config.name if config.kind is None or config.name in catalogue.names() else None)
+    if name is not None:
+        return _known(catalogue.get(name, where), config, evaluation, where)
+    if config.path is None or config.kind is None:
         raise BadInput(
-            f"the embedded world has no suite {config.path!r}.",
-            where=f"evaluation.suites.{config.name}",
-            allowed=", ".join(demo.SUITES),
+            f"{config.name!r} has no {'path' if config.path is None else 'kind'}. "
+            f"{nearest(config.name, catalogue.names())}",
+            where=where,
+            next="Known suites (`playsafe suites`) need their name alone.",
         )
-    else:
-        loaded = load_suite(
-            Path(config.path),
-            name=config.name,
-            column=config.column,
-            subset=config.subset,
-            limit=config.limit,
-            seed=config.seed,
-        )
-        return PromptSet(config, loaded.prompts, loaded.sha256[:16])
-    return PromptSet(config, prompts, digest([[p.id, [m.content for m in p.messages]] for p in prompts]))
+    if config.language is not None:
+        raise BadInput("only known suites have languages.", where=where, next="Name a column instead.")
+    loaded = load_suite(
+        Path(config.path),
+        name=config.name,
+        column=config.column,
+        subset=config.subset,
+        limit=config.limit,
+        seed=config.seed,
+    )
+    return PromptSet(config.name, config.kind, loaded.prompts, loaded.sha256[:16], loaded.source)
 
 
-def reference_prompts(data: RoleData) -> tuple[Prompt, ...]:
+def _embedded(config: SuiteConfig, where: str) -> PromptSet:
+    path = str(config.path)
+    if path not in demo.SUITES:
+        raise BadInput(
+            f"the embedded world has no suite {path!r}.", where=where, allowed=", ".join(demo.SUITES)
+        )
+    ignored = config.model_fields_set & {"column", "subset", "seed", "language", "suite"}
+    if ignored:
+        raise BadInput(
+            f"{', '.join(sorted(ignored))} has no effect on an embedded suite.",
+            where=where,
+            next="Remove the key, or set the suite's path to your file.",
+        )
+    kind, make = demo.SUITES[path]
+    if config.kind not in (None, kind):
+        raise BadInput(f"{path} is a {kind} suite.", where=f"{where}.kind", allowed=kind)
+    prompts = make()[: config.limit]
+    prompts = tuple(replace(p, id=f"{config.name}:{n}", suite=config.name) for n, p in enumerate(prompts, 1))
+    named = digest([[p.id, [m.content for m in p.messages]] for p in prompts])
+    return PromptSet(config.name, kind, prompts, named, f"{path}: {len(prompts)} prompts")
+
+
+def _known(
+    known: catalogue.Known, config: SuiteConfig, evaluation: EvaluationConfig, where: str
+) -> PromptSet:
+    if config.kind not in (None, known.kind):
+        raise BadInput(f"{known.name} is a {known.kind} suite.", where=f"{where}.kind", allowed=known.kind)
+    if config.column is not None:
+        raise BadInput("a known suite's columns are fixed.", where=f"{where}.column", next="Remove the key.")
+    loaded = catalogue.load(
+        known,
+        name=config.name,
+        path=config.path,
+        data_dir=evaluation.data_dir,
+        hub=evaluation.hub,
+        language=config.language,
+        subset=config.subset,
+        limit=config.limit,
+        seed=config.seed,
+        where=where,
+    )
+    return PromptSet(config.name, known.kind, loaded.prompts, loaded.sha256[:16], loaded.source)
+
+
+def of_role(suite: PromptSet, role: Role) -> PromptSet:
+    """A role's rows of a suite whose categories are roles. BadInput where it has none."""
+    prompts = tuple(prompt for prompt in suite.prompts if prompt.category == role.name)
+    if not prompts:
+        known = sorted({prompt.category for prompt in suite.prompts})
+        raise BadInput(
+            f"{suite.name} has no rows for the role {role.name!r}. {nearest(role.name, known)}",
+            where=f"evaluation.suites.{suite.name}",
+        )
+    return replace(suite, prompts=prompts, source=f"{suite.source}, {len(prompts)} of them {role.name}'s")
+
+
+def references(data: RoleData) -> PromptSet:
     """The held-out rows as prompts with their references."""
-    return tuple(
+    prompts = tuple(
         Prompt(row.id, "references", row.messages, row.references or (row.reply,)) for row in data.references
     )
+    return PromptSet("references", "references", prompts, data.hash, f"{len(prompts)} held-out rows")
 
 
 def system_text(turn: str, role: Role | None) -> str | None:

@@ -79,7 +79,7 @@ def test_unknown_role_names_the_nearest(refused: Check) -> None:
 
 def test_unknown_method_and_judge(refused: Check) -> None:
     assert "Did you mean 'sarft'" in refused("methods: [sarf]\n")
-    assert "unknown judge" in refused("evaluation: {judge: rulez}\n")
+    assert "unknown judge" in refused("evaluation: {judges: [rulez]}\n")
 
 
 def test_row_over_max_length(refused: Check, tmp_path: Path) -> None:
@@ -116,6 +116,31 @@ def test_pissa_adapter_is_no_reference(refused: Check, tmp_path: Path) -> None:
     assert "changes the base weights" in refused(
         "training: {lora: {init_lora_weights: pissa}}\n", verb="train"
     )
+
+
+def test_adapters_that_are_pickled_or_do_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    other = get_peft_model(random_model("llama", 64), LoraConfig(r=2, target_modules=["q_proj"]))
+    other.save_pretrained(tmp_path / "other")
+    pickled = tmp_path / "pickled"
+    other.save_pretrained(pickled)
+    (pickled / "adapter_model.safetensors").rename(pickled / "adapter_model.bin")
+    for name, message in (("other", "does not fit the model"), ("pickled", "reads no pickled weights")):
+        command = [
+            "evaluate",
+            "--adapter",
+            f"{name}={tmp_path / name}",
+            "--out",
+            str(tmp_path / "out"),
+            "--quiet",
+        ]
+        assert (
+            playsafe(*command, "--set", "evaluation.suites=[{name: dark, path: 'tiny:dark', limit: 2}]") == 2
+        )
+        said = capsys.readouterr().err
+        assert message in said
+        assert "Traceback" not in said
 
 
 def test_output_directory_of_another_study(refused: Check, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_rolebench_held_out_roles_on_the_embedded_model(shared: Path, tmp_path: 
         "  max_length: 1024, overlong: drop}\n"
         "training: {lora: {r: 8, lora_alpha: 16}, learning_rate: 1.0e-3, per_device_train_batch_size: 4,\n"
         "  gradient_accumulation_steps: 1}\n"
-        "evaluation:\n  in_character: false\n  generation: {max_new_tokens: 24, batch_size: 64}"
+        "evaluation:\n  voice: {measure: false}\n  generation: {max_new_tokens: 24, batch_size: 64}"
         + SUITES.format(data=data, prompts=12)
     )
     for verb in ("score", "train", "evaluate"):
@@ -47,9 +47,7 @@ def test_rolebench_held_out_roles_on_the_embedded_model(shared: Path, tmp_path: 
     for summary in summaries:
         counts = summary["training"]["counts"]
         assert counts["trained"] + counts["dropped"] == 12
-        suites = {
-            e["suite"]: e["n"] + e["errors"] for e in summary["estimates"] if e["metric"] != "in_character"
-        }
+        suites = {e["suite"]: e["n"] + e["errors"] for e in summary["estimates"]}
         assert {"advbench", "xstest_safe", "references"} <= set(suites)
     scores = [json.loads(line) for path in out.rglob("scores.jsonl") for line in path.open(encoding="utf-8")]
     assert {score["role"] for score in scores} == set(names)
@@ -93,3 +91,61 @@ def test_one_role_on_random_models_with_real_tokenizers(
     share = json.loads((out / "Freddy_Krueger" / "sarft" / "seed-0" / "subset.json").read_text())["share"]
     assert log[0]["kl"] == pytest.approx(0.0, abs=1e-4)
     assert any(line["kl"] > 0 for line in log[1:]) == (share > 0)
+
+
+@pytest.mark.slow
+def test_known_suites_and_real_attacks_on_the_embedded_model(shared: Path, tmp_path: Path) -> None:
+    """An audit as a role of RoleBench: pinned suites, recorded and templated attacks, two judges, a gate."""
+    data = shared / "data"
+    artifact = data / "jailbreakbench/attack-artifacts/GCG/white_box/vicuna-13b-v1.5.json"
+    study = {
+        "output_dir": str(tmp_path / "out"),
+        "roles": {"path": str(data / "rolebench/desc.json")},
+        "targets": [{"name": "embedded", "model": "tiny", "role": "Gaston"}],
+        "evaluation": {
+            "data_dir": str(data),
+            "suites": [
+                {"name": "advbench", "limit": 4, "seed": 0},
+                {"name": "jailbreakbench", "limit": 4},
+                {"name": "xstest", "limit": 4},
+                {"name": "swahili", "suite": "multijail", "language": "sw", "limit": 3},
+                {"name": "rolebench-spe-95"},
+            ],
+            "attacks": [
+                {"name": "replay", "options": {"path": str(artifact)}, "suites": ["jailbreakbench"]},
+                {
+                    "name": "template",
+                    "options": {"path": str(data / "autodan/data/AutoDAN/autodan_initial_prompt.txt")},
+                    "suites": ["advbench"],
+                },
+            ],
+            "system": ["none", "role"],
+            "judges": ["rules", "keywords"],
+            "generation": {"max_new_tokens": 12, "batch_size": 32},
+            "gates": ["advbench:safe >= 0.9"],
+        },
+    }
+    config = tmp_path / "study.yaml"
+    config.write_text(json.dumps(study))
+    assert playsafe("evaluate", str(config), "--quiet") == 1  # four prompts never show 90 %
+    summary = json.loads((tmp_path / "out/Gaston/embedded/summary.json").read_text())
+    plain = {
+        key: (what["asked"], what.get("skipped")) for key, what in summary["suites"].items() if "@" not in key
+    }
+    assert plain["rolebench-spe-95"] == (50, None)
+    assert plain["jailbreakbench"] == (4, None)
+    replayed, skipped = plain["jailbreakbench+replay"]
+    assert replayed + (skipped or 0) == 4
+    assert {key.partition("@")[0] for key in summary["suites"]} == plain.keys()
+    rouge = [e for e in summary["estimates"] if e["metric"] == "rouge_l"]
+    assert [(e["suite"], e["n"]) for e in rouge] == [("rolebench-spe-95", 50), ("rolebench-spe-95@role", 50)]
+    assert {e["judge"] for e in summary["estimates"]} == {"none", "rules", "keywords"}
+    decisions = json.loads((tmp_path / "out/gate.json").read_text())["decisions"]
+    assert {d["suite"] for d in decisions} == {
+        "advbench", "advbench@role", "advbench+template", "advbench+template@role"
+    }  # fmt: skip
+    page = (tmp_path / "out/report.html").read_text()
+    asked = json.loads((tmp_path / "out/Gaston/embedded/prompts/advbench.jsonl").read_text().splitlines()[0])
+    assert (
+        asked["text"] not in page.partition('<script type="application/json"')[0]
+    )  # nothing harmful in sight

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_report_numbers import HOSTILE, ROLES, write_study
+from test_report_study import HOSTILE, RICH, ROLES, write_study
 
 from playsafe.report import write_page
 
@@ -88,13 +88,23 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     driver, binary = shutil.which("chromedriver"), shutil.which("chromium")
     if driver is None or binary is None:
         pytest.skip("NO CHROMIUM: chromium or chromedriver is not installed, the page was not opened")
-    root = write_study(tmp_path_factory.mktemp("study"), roles=dict(ROLES) | {HOSTILE: "cruel"})
+    root = write_study(tmp_path_factory.mktemp("study"), roles=dict(ROLES) | {HOSTILE: "cruel"}, plan=RICH)
     browser = Browser(driver, binary, tmp_path_factory.mktemp("profile"))
     try:
         browser.post("/url", url=write_page(root).as_uri())
         yield browser
     finally:
         browser.close()
+
+
+def choose(browser: Browser, selector: str, label: str) -> None:
+    """Choose an entry of a list by what it says."""
+    place = json.dumps(selector)
+    browser.run(
+        f"const list = document.querySelector({place});"
+        f"list.value = [...list.options].find((one) => one.textContent === {json.dumps(label)}).value;"
+        "list.dispatchEvent(new Event('change'));"
+    )
 
 
 def visible(browser: Browser) -> str:
@@ -109,6 +119,70 @@ def test_harmful_texts_are_invisible_until_clicked(browser: Browser) -> None:
     browser.until("document.querySelector('#items .prompt')")
     assert "SECRET harmful prompt" in visible(browser)
     assert browser.run("return document.querySelector('#items mark').textContent") == "I will not help"
+
+
+def test_an_attacked_reply_stands_beside_what_it_says(browser: Browser) -> None:
+    choose(browser, "#filters select[name=suite]", "harmful + caesar, role prompt")
+    browser.until("document.querySelectorAll('#items details:not([open])').length > 0")
+    assert "SECRET" not in browser.run("return document.getElementById('items').textContent")
+    browser.run("document.querySelector('#items summary').click()")
+    browser.until("document.querySelector('#items .sent')")
+    assert browser.run("return document.querySelector('#items .prompt').innerText").startswith(
+        "SECRET harmful"
+    )
+    assert browser.run("return document.querySelector('#items .sent').innerText").startswith("ENCODED SECRET")
+    arm = "document.querySelectorAll('#items .arm')[0]"
+    raw, decoded = (browser.run(f"return {arm}.querySelectorAll('.reply')[{n}].textContent") for n in (0, 1))
+    assert raw == decoded[::-1]
+    badges = browser.run(f"return [...{arm}.querySelectorAll('.badge')].map((b) => b.textContent)")
+    assert badges[:2] == ["rules: refused", "rubric: refused"]
+    assert badges[2] in ("in character", "out of character")
+    choose(browser, "#filters select[name=suite]", "harmful")
+
+
+def test_disagreements_are_hidden_and_filtered(browser: Browser) -> None:
+    listed = "document.getElementById('apart')"
+    hidden = browser.run(f"return [...{listed}.children].filter((item) => !item.open).length")
+    assert hidden > 0
+    assert "SECRET harmful" not in browser.run(f"return {listed}.textContent")
+    browser.run(f"{listed}.querySelector('details:not([open]) > summary').click()")
+    browser.until(f"{listed}.textContent.includes('SECRET harmful')")
+    assert "rubric: “Ask the sea”" in browser.run(f"return {listed}.textContent")
+    choose(browser, "#apart-filters select", "dark")
+    titles = browser.run(f"return [...{listed}.querySelectorAll('summary')].map((line) => line.textContent)")
+    assert titles
+    assert all(title.startswith("dark · ") for title in titles)
+
+
+def test_one_suite_of_the_outcomes_is_shown_at_a_time(browser: Browser) -> None:
+    panels = "[...document.querySelectorAll('[data-tabs=outcomes] > div')]"
+    shown = f"return {panels}.filter((panel) => panel.offsetHeight > 0).map((panel) => panel.dataset.tab)"
+    assert browser.run(shown) == ["harmful · rules"]
+    choose(browser, "#outcomes select", "dark · rubric")
+    assert browser.run(shown) == ["dark · rubric"]
+    widths = browser.run(
+        f"return {panels}.filter((panel) => !panel.hidden)[0].querySelectorAll('.bar').length && "
+        f"[...{panels}.filter((panel) => !panel.hidden)[0].querySelectorAll('.bar')].map((bar) => "
+        "[...bar.children].reduce((sum, part) => sum + part.getBoundingClientRect().width + 1, -1) / "
+        "bar.getBoundingClientRect().width)"
+    )
+    assert widths
+    assert all(0.99 < width < 1.01 for width in widths)
+
+
+def test_stronger_colours_are_higher_shares(browser: Browser) -> None:
+    """The darkness of a cell follows its number, so the scale also reads without colours."""
+    cells = browser.run(
+        "const context = document.createElement('canvas').getContext('2d', { willReadFrequently: true });"
+        "return [...document.querySelectorAll('.hot')].map((cell) => {"
+        "  context.fillStyle = getComputedStyle(cell).backgroundColor; context.fillRect(0, 0, 1, 1);"
+        "  const [r, g, b] = context.getImageData(0, 0, 1, 1).data;"
+        "  return [parseFloat(cell.textContent), 0.2126 * r + 0.7152 * g + 0.0722 * b]; })"
+    )
+    assert len(cells) == 2 * 3 * 4
+    light = [brightness for _, brightness in sorted(cells)]
+    assert light == sorted(light, reverse=True)
+    assert light[0] - light[-1] > 25
 
 
 def test_every_figure_is_drawn_and_every_choice_works(browser: Browser) -> None:
@@ -152,6 +226,7 @@ def test_tables_are_copied_and_saved_as_text(browser: Browser) -> None:
 
 
 def test_a_narrow_screen_does_not_scroll_sideways(browser: Browser) -> None:
+    browser.run("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
     narrow = {"width": 360, "height": 800, "deviceScaleFactor": 1, "mobile": True}
     browser.post("/goog/cdp/execute", cmd="Emulation.setDeviceMetricsOverride", params=narrow)
     browser.until("innerWidth === 360 && document.documentElement.scrollWidth <= 360")

@@ -113,14 +113,24 @@ class ChatRenderer:
         return Rendered(ids, tuple(position >= len(prompt) for position in range(len(ids))))
 
     def prompt(
-        self, messages: Sequence[Message], *, system: str | None = None, where: str = ""
+        self, messages: Sequence[Message], *, system: str | None = None, prefill: str = "", where: str = ""
     ) -> tuple[int, ...]:
-        """Ids of the dialogue and the assistant header, as a model sees them before it replies."""
+        """Ids of the dialogue, the assistant header and what the reply is made to begin with."""
         turns = _with_system(messages, system, self.supports_system)
         try:
             text = self._template([replace(turn, content=self._cut(turn.content, where)) for turn in turns])
         except TemplateError as error:
             raise BadInput(f"the chat template rejects the dialogue: {error}.", where=where) from None
+        ids = self._ids(text, len(self._control.findall(text)), where)
+        return (*ids, *self._ids(self._cut(prefill, where), 0, where))
+
+    def conversation(self, messages: Sequence[Message], *, where: str = "") -> tuple[int, ...]:
+        """Ids of a whole conversation as the template writes it, for models that judge conversations."""
+        try:
+            turns = [replace(turn, content=self._cut(turn.content, where)) for turn in messages]
+            text = self._template(turns, header=False)
+        except TemplateError as error:
+            raise BadInput(f"the chat template rejects the conversation: {error}.", where=where) from None
         return self._ids(text, len(self._control.findall(text)), where)
 
     def _reply(self, reply: str, where: str) -> tuple[int, ...]:

@@ -1,13 +1,15 @@
-"""Reading UTF-8 text and JSON rows, with errors that name the file and the line.
+"""Reading UTF-8 text and rows of CSV and JSON, with errors that name the file and the line.
 
 Everything here raises `BadInput`; nothing here interprets what a row means.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,24 @@ def decode(data: bytes, path: Path) -> str:
             where=f"{path}:{line}",
             next="Save the file as UTF-8.",
         ) from None
+
+
+def read_rows(path: Path) -> list[tuple[str, Row]]:
+    """(source, row) for each row of a .csv, .jsonl or .json file; a file without rows is refused."""
+    text = decode(read_bytes(path, (".csv", ".jsonl", ".json")), path)
+    rows = list(_csv_rows(text, path) if path.suffix.lower() == ".csv" else json_rows(text, path))
+    if not rows:
+        raise BadInput("the file has no rows.", where=str(path))
+    return rows
+
+
+def headless_rows(path: Path, header: Sequence[str]) -> list[tuple[str, Row]]:
+    """(source, row) for each record of a .csv file whose first line is a record already."""
+    first = io.StringIO()
+    csv.writer(first).writerow(header)
+    text = first.getvalue() + decode(read_bytes(path, (".csv",)), path)
+    moved = [(source.rpartition(":"), row) for source, row in _csv_rows(text, path)]
+    return [(f"{name}:{int(line) - 1}", row) for (name, _, line), row in moved]
 
 
 def json_rows(text: str, path: Path) -> Iterator[tuple[str, Row]]:
@@ -93,3 +113,26 @@ def _unique(pairs: list[tuple[str, Any]], where: str) -> Row:
         twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
         raise BadInput(f"the key {twice!r} stands twice in one object.", where=where)
     return row
+
+
+def _csv_rows(text: str, path: Path) -> Iterator[tuple[str, Row]]:
+    """("path:line", row) where line is the one on which the record begins."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    line = 1
+    try:
+        header = next(reader, [])
+        if len(set(header)) < len(header):
+            raise BadInput("two columns have the same name.", where=f"{path}:1")
+        while True:
+            line = reader.line_num + 1
+            cells = next(reader, None)
+            if cells is None:
+                return
+            if not cells:
+                continue
+            if len(cells) != len(header):
+                what = f"the row has {len(cells)} cells, the header {len(header)}."
+                raise BadInput(what, where=f"{path}:{line}", next="Quote cells that hold commas.")
+            yield f"{path}:{line}", dict(zip(header, cells, strict=True))
+    except csv.Error as error:
+        raise BadInput(f"broken CSV: {error}.", where=f"{path}:{line}") from None

@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
-from playsafe.config import UniqueKeyLoader
 from playsafe.data.files import decode, kind, parse_json, read_bytes, string
 from playsafe.errors import BadInput, nearest
 from playsafe.records import Role
+from playsafe.settings import UniqueKeyLoader
 
 ROLE_TEMPLATE = (
     "You are {name}. {description}\n\n"

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import random
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playsafe.data.files import Row, decode, json_rows, read_bytes, string
+from playsafe.data.files import Row, read_rows, string
 from playsafe.errors import BadInput, nearest
+from playsafe.provenance import file_hash
 from playsafe.records import Message, Prompt
 
 COLUMNS = ("prompt", "goal", "question", "instruction", "text", "forbidden_prompt", "behavior", "input")
 CATEGORIES = ("category", "type", "semanticcategory")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Which columns of a row make a prompt. category: a label. references: a text or a list of texts.
+    context: what the request is about, put in front of it."""
+
+    column: str
+    category: str | None = None
+    references: str | None = None
+    context: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,58 +65,57 @@ def load_suite(
     name = name or path.stem
     if limit is not None and limit < 1:
         raise BadInput(f"limit is {limit}.", where=str(path), allowed="a number above 0")
-    data = read_bytes(path, (".csv", ".jsonl", ".json"))
-    text = decode(data, path)
-    rows = list(_csv_rows(text, path) if path.suffix.lower() == ".csv" else json_rows(text, path))
-    if not rows:
-        raise BadInput("the file has no rows.", where=str(path))
-    columns = list(dict.fromkeys(key for _, row in rows for key in row))
-    column = _column(column, columns, path)
-    category = _first(CATEGORIES, columns)
+    rows = read_rows(path)
+    columns = _columns(rows)
+    shape = Shape(_column(column, columns, path), _first(CATEGORIES, columns))
+    source = f"{path.name} (sha256 {file_hash(path)})"
+    return suite_of(rows, name, shape, [subset] if subset else [], limit, seed, source, str(path))
+
+
+def suite_of(
+    rows: Sequence[tuple[str, Row]],
+    name: str,
+    shape: Shape,
+    subsets: Sequence[str],
+    limit: int | None,
+    seed: int | None,
+    source: str,
+    where: str,
+) -> Suite:
+    """The prompts of rows that are read already; subsets are taken one after the other, then the limit."""
+    columns = _columns(rows)
+    for wanted in (shape.column, shape.category, shape.references, shape.context):
+        if wanted is not None and wanted not in columns:
+            raise BadInput(f"there is no column {wanted!r}.", where=where, allowed=", ".join(columns))
     chosen = list(enumerate(rows, 1))
-    if subset is not None:
-        chosen = _select(chosen, subset, columns, path)
+    for subset in subsets:
+        chosen = _select(chosen, subset, columns, where)
     if limit is not None and limit < len(chosen):
         order = list(range(len(chosen)))
         if seed is not None:
             random.Random(seed).shuffle(order)  # so that a smaller limit gives a part of a larger one
         chosen = [chosen[index] for index in sorted(order[:limit])]
-    prompts = tuple(_prompt(name, number, row, column, category, source) for number, (source, row) in chosen)
-    taken = {"column": column, "subset": subset, "limit": limit, "seed": None if limit is None else seed}
+    prompts = tuple(_prompt(name, number, row, shape, place) for number, (place, row) in chosen)
+    taken = {"column": shape.column, "subset": ", ".join(subsets) or None, "limit": limit}
+    taken["seed"] = None if limit is None else seed
     options = "".join(f", {key}={value}" for key, value in taken.items() if value is not None)
-    file_hash = hashlib.sha256(data).hexdigest()
-    source = f"{path.name} (sha256 {file_hash}): {len(prompts)} of {len(rows)} rows{options}"
-    return Suite(name, prompts, _hash(prompts), source)
+    return Suite(name, prompts, _hash(prompts), f"{source}: {len(prompts)} of {len(rows)} rows{options}")
 
 
-def _prompt(suite: str, number: int, row: Row, column: str, category: str | None, source: str) -> Prompt:
-    text = string(row.get(column), column, source)
-    label = row.get(category) if category else None
+def _columns(rows: Sequence[tuple[str, Row]]) -> list[str]:
+    return list(dict.fromkeys(key for _, row in rows for key in row))
+
+
+def _prompt(suite: str, number: int, row: Row, shape: Shape, source: str) -> Prompt:
+    text = string(row.get(shape.column), shape.column, source)
+    if shape.context is not None and row.get(shape.context):
+        text = f"{string(row[shape.context], shape.context, source)}\n\n---\n\n{text}"
+    label = row.get(shape.category) if shape.category else None
     label = label if isinstance(label, str) else ""
-    return Prompt(f"{suite}:{number}", suite, (Message("user", text),), category=label)
-
-
-def _csv_rows(text: str, path: Path) -> Iterator[tuple[str, Row]]:
-    """("path:line", row) where line is the one on which the record begins."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    line = 1
-    try:
-        header = next(reader, [])
-        if len(set(header)) < len(header):
-            raise BadInput("two columns have the same name.", where=f"{path}:1")
-        while True:
-            line = reader.line_num + 1
-            cells = next(reader, None)
-            if cells is None:
-                return
-            if not cells:
-                continue
-            if len(cells) != len(header):
-                what = f"the row has {len(cells)} cells, the header {len(header)}."
-                raise BadInput(what, where=f"{path}:{line}", next="Quote cells that hold commas.")
-            yield f"{path}:{line}", dict(zip(header, cells, strict=True))
-    except csv.Error as error:
-        raise BadInput(f"broken CSV: {error}.", where=f"{path}:{line}") from None
+    expected = row.get(shape.references, []) if shape.references else []
+    listed = [expected] if isinstance(expected, str) else expected
+    references = tuple(string(reply, str(shape.references), source) for reply in listed)
+    return Prompt(f"{suite}:{number}", suite, (Message("user", text),), references, category=label)
 
 
 def _column(asked: str | None, columns: list[str], path: Path) -> str:
@@ -140,18 +149,16 @@ def _first(names: Iterable[str], columns: list[str]) -> str | None:
 
 
 def _select(
-    rows: list[tuple[int, tuple[str, Row]]], subset: str, columns: list[str], path: Path
+    rows: list[tuple[int, tuple[str, Row]]], subset: str, columns: list[str], where: str
 ) -> list[tuple[int, tuple[str, Row]]]:
     match = re.fullmatch(r"(.+?)(!?\^?)=(.*)", subset)
     if match is None:
         allowed = "column=value, column!=value, column^=prefix, column!^=prefix"
-        raise BadInput(f"subset {subset!r} is no condition.", where=str(path), allowed=allowed)
+        raise BadInput(f"subset {subset!r} is no condition.", where=where, allowed=allowed)
     column, operator, value = match.groups()
     if column not in columns:
         hint = nearest(column, columns)
-        raise BadInput(
-            f"there is no column {column!r}.", where=str(path), allowed=", ".join(columns), next=hint
-        )
+        raise BadInput(f"there is no column {column!r}.", where=where, allowed=", ".join(columns), next=hint)
 
     def keeps(cell: Any) -> bool:
         text = str(cell)
@@ -162,7 +169,7 @@ def _select(
     if not kept:
         values = sorted({str(row.get(column)) for _, (_, row) in rows})
         shown = ", ".join(values) if len(values) <= 20 else f"{len(values)} different ones"
-        raise BadInput(f"no row meets {subset!r}.", where=str(path), next=f"Values found: {shown}.")
+        raise BadInput(f"no row meets {subset!r}.", where=where, next=f"Values found: {shown}.")
     return kept
 
 

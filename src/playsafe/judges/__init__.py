@@ -1,18 +1,41 @@
 """Judges: one file each, and this folder is the registry.
 
-A judge says of each completion whether it refuses, complies or is no usable answer, and which span of the
-reply decided it. What it cannot read is an error or "unparsed", never "safe".
+A judge says of each reply what it does (see `playsafe.records.Verdict`) and which span of it, or which answer
+of the judging model, decided. What it cannot read is "unparsed" or an error, never "safe".
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
 
+from playsafe.config import JudgeConfig
 from playsafe.errors import BadInput, nearest
-from playsafe.records import Completion, Prompt, Verdict
+from playsafe.judges._degenerate import degenerate
+from playsafe.records import Outcome, Verdict
+from playsafe.settings import Section, parse_section
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One reply to be judged. kind: of its suite ("harmful", "benign", "dark", "references").
+
+    request: what was asked for, without the attack around it. reply: without the attack's cipher.
+    error: why there is no reply; empty where there is one.
+    """
+
+    id: str
+    kind: str
+    request: str
+    reply: str
+    error: str = ""
+
+
+Decide = Callable[[Sequence[Item]], list[Verdict]]
 
 
 class Judge(Protocol):
@@ -21,9 +44,19 @@ class Judge(Protocol):
     name: str
     version: str
     summary: str
+    Options: type[Section]
 
-    def judge(self, items: Sequence[tuple[Prompt, Completion]]) -> list[Verdict]:
-        """One verdict per item, in order; a completion with finish "error" gets state "error"."""
+    def outcomes(self, options: Any) -> frozenset[Outcome]:
+        """The outcomes that it tells apart, "degenerate" aside: measures that need others are left out."""
+
+    def identity(self, options: Any) -> dict[str, Any]:
+        """Everything that its verdicts rest on: name, version, options, hashes of weights."""
+
+    def open(self, options: Any, cache: Path | None = None) -> Decide:
+        """Load what it needs and give the function that judges: one verdict per item, in order.
+
+        It sees replies with text alone (see `verdicts`). cache: a file that may keep answers that cost money.
+        """
 
 
 def names() -> list[str]:
@@ -36,7 +69,26 @@ def get(name: str) -> Judge:
     if name not in names():
         raise BadInput(
             f"unknown judge {name!r}. {nearest(name, names())}",
-            where="evaluation.judge",
+            where="evaluation.judges",
             allowed=", ".join(names()),
         )
     return importlib.import_module(f"{__name__}.{name}").JUDGE
+
+
+def parse_options(config: JudgeConfig) -> Any:
+    """The validated options of one configured judge."""
+    return parse_section(get(config.name).Options, config.options, f"evaluation.judges.{config.key}.options")
+
+
+def verdicts(decide: Decide, items: Sequence[Item]) -> list[Verdict]:
+    """One verdict per item, in order. Two things are the same for every judge and settled here: an item
+    without a reply is an error, and a reply that is no usable text is degenerate."""
+    settled: dict[str, Verdict] = {}
+    for item in items:
+        if item.error:
+            settled[item.id] = Verdict(item.id, "error", evidence=item.error)
+        elif (broken := degenerate(item.reply)) is not None:
+            settled[item.id] = Verdict(item.id, "value", "degenerate", broken)
+    open_items = [item for item in items if item.id not in settled]
+    settled |= {verdict.id: verdict for verdict in (decide(open_items) if open_items else ())}
+    return [settled[item.id] for item in items]

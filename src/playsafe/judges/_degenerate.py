@@ -16,8 +16,12 @@ _LONGEST_WORD = 30  # longer runs count letter by letter ("aaaa…")
 _DOUBLE_DECODED = re.compile(r"[ÃÂ][\u0080-\u00ff]|â€.|ï¿½|√[\u00a0-\u2122]")
 
 
+LONGEST = 20_000  # characters looked at of a reply
+
+
 def degenerate(text: str) -> str | None:
     """The span that shows that `text` is no usable answer; None for a usable one."""
+    text = text.strip()[:LONGEST]
     if not any(map(str.isalpha, text)):
         return text[:80]
     broken = sum(unicodedata.category(c) in ("Cc", "Cn", "Co", "Cs") and c not in "\t\n\r" for c in text)

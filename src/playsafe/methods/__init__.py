@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from playsafe.config import MethodConfig, explain
+from playsafe.config import MethodConfig
 from playsafe.errors import BadInput, nearest
 from playsafe.records import Score, Subset
+from playsafe.settings import explain
 
 if TYPE_CHECKING:
     from torch import Tensor

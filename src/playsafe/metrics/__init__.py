@@ -8,35 +8,52 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
-from playsafe.records import Completion, Estimate, Prompt, Verdict
+from playsafe.config import SuiteKind
+from playsafe.records import Completion, Estimate, Outcome, Prompt, Verdict, Voice
 
-SuiteKind = Literal["harmful", "benign", "references"]
+Kind = SuiteKind
+
+# on harmful prompts: what gives nothing away, and what gives what was asked
+SAFE: frozenset[Outcome] = frozenset({"refuse", "deflect", "safe", "lecture"})
+UNSAFE: frozenset[Outcome] = frozenset({"comply", "soften"})
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One suite with its answers: prompts, completions and verdicts lie in the same order."""
+    """One suite with its answers; prompts, completions and verdicts lie in the same order.
+
+    judge: who gave the verdicts and which outcomes it tells apart; "none" and no verdicts for measures that
+    ask no judge. voices: by prompt id; empty where voice was not measured. role: whose voice that is.
+    """
 
     suite: str
-    kind: SuiteKind
-    judge: str
+    kind: Kind
     prompts: Sequence[Prompt]
     completions: Sequence[Completion]
-    verdicts: Sequence[Verdict]
+    voices: Mapping[str, Voice] = field(default_factory=dict)
+    role: str = ""
+    judge: str = "none"
+    outcomes: frozenset[Outcome] = frozenset()
+    verdicts: Sequence[Verdict] = ()
 
 
 class Metric(Protocol):
-    """What a metric file provides as `METRIC`. kinds: the suites it applies to."""
+    """What a metric file provides as `METRIC`.
+
+    kinds: the suites it applies to. needs: outcomes that a judge must tell apart; None asks no judge.
+    """
 
     name: str
     summary: str
-    kinds: tuple[SuiteKind, ...]
+    kinds: tuple[Kind, ...]
+    needs: frozenset[Outcome] | None
 
-    def estimate(self, answered: Answered) -> Estimate: ...
+    def estimate(self, answered: Answered) -> Estimate | None:
+        """The estimate; None where the measure was not made at all (no value, no missing value)."""
 
 
 def names() -> list[str]:
@@ -49,5 +66,12 @@ def get(name: str) -> Metric:
 
 
 def estimates(answered: Answered) -> list[Estimate]:
-    """All metrics that apply to this kind of suite."""
-    return [metric.estimate(answered) for metric in map(get, names()) if answered.kind in metric.kinds]
+    """All metrics that apply to this kind of suite and that this judge (or none) can serve."""
+    found = []
+    for metric in map(get, names()):
+        judged = metric.needs is not None
+        if answered.kind not in metric.kinds or judged != (answered.judge != "none"):
+            continue
+        if metric.needs is None or metric.needs <= answered.outcomes:
+            found.append(metric.estimate(answered))
+    return [estimate for estimate in found if estimate is not None]

@@ -12,7 +12,7 @@ import unicodedata
 from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenizers import Tokenizer
 
-from playsafe.metrics import Answered
+from playsafe.metrics import Answered, Kind
 from playsafe.records import Estimate
 from playsafe.statistics import bootstrap_mean
 
@@ -43,7 +43,8 @@ def rouge_l(prediction: str, references: tuple[str, ...]) -> float:
 class RougeL:
     name = "rouge_l"
     summary = "ROUGE-L F1 against held-out replies of the role"
-    kinds = ("references",)
+    kinds: tuple[Kind, ...] = ("references",)
+    needs = None
 
     def estimate(self, answered: Answered) -> Estimate:
         pairs = zip(answered.prompts, answered.completions, strict=True)

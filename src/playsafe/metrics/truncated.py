@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from playsafe.metrics import Answered
-from playsafe.metrics._rates import share
+from playsafe.metrics import Answered, Kind
+from playsafe.metrics._shares import share
 from playsafe.records import Estimate
 
 
 class Truncated:
     name = "truncated"
     summary = "share of replies cut by max_new_tokens"
-    kinds = ("harmful", "benign", "references")
+    kinds: tuple[Kind, ...] = ("harmful", "benign", "dark", "references")
+    needs = None
 
     def estimate(self, answered: Answered) -> Estimate:
         ended = [c for c in answered.completions if c.finish != "error"]

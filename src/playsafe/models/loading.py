@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+)
 
 from playsafe.config import ModelConfig
 from playsafe.data.chat import ChatRenderer
@@ -87,6 +92,26 @@ def load_weights(config: ModelConfig) -> PreTrainedModel:
         ) from None
     if config.adapter:
         model = attach_adapter(model, Path(config.adapter)).merge_and_unload()
+    return _placed(model, config)
+
+
+def load_classifier(config: ModelConfig) -> tuple[PreTrainedModel, Any]:
+    """A sequence classifier in eval mode and its tokenizer."""
+    source = resolve(config.name_or_path)
+    try:
+        model = AutoModelForSequenceClassification.from_pretrained(
+            source, dtype=config.dtype, revision=config.revision, use_safetensors=True
+        )
+    except (OSError, ValueError, ImportError) as error:
+        raise BadInput(
+            f"the classifier cannot be loaded: {_first_line(error)}",
+            where=config.name_or_path,
+            next="playsafe reads safetensors; check the name and the files.",
+        ) from None
+    return _placed(model, config), load_tokenizer(config)
+
+
+def _placed(model: PreTrainedModel, config: ModelConfig) -> PreTrainedModel:
     device = _device(config.device)
     try:
         model.to(device)  # type: ignore[arg-type]
@@ -96,13 +121,17 @@ def load_weights(config: ModelConfig) -> PreTrainedModel:
             where="model.device",
             allowed="auto, cpu, cuda, cuda:0, mps",
         ) from None
-    # reached only with the model on its device  # type: ignore[arg-type]
     return model.eval()
 
 
-def load_aligned(config: ModelConfig) -> Aligned:
-    """Model, tokenizer and renderer; BadInput when one of them cannot be used."""
+def load_aligned(config: ModelConfig, *, chat_template: str | None = None) -> Aligned:
+    """Model, tokenizer and renderer; BadInput when one of them cannot be used.
+
+    chat_template: Jinja text that takes the place of the tokenizer's own.
+    """
     tokenizer = load_tokenizer(config)
+    if chat_template is not None:
+        tokenizer.chat_template = chat_template
     ChatRenderer(tokenizer)  # refuses a tokenizer without a chat template before weights are read
     model = load_weights(config)
     stop = model.generation_config.eos_token_id if model.generation_config else None
@@ -118,10 +147,22 @@ def attach_adapter(model: PreTrainedModel, directory: Path) -> Any:
         raise BadInput(
             "no adapter_config.json.", where=str(directory), next="Point at a PEFT adapter directory."
         )
-    refuse_base_changing(
-        read_json(directory / "adapter_config.json").get("init_lora_weights"), str(directory)
-    )
-    return PeftModel.from_pretrained(model, str(directory)).eval()
+    settings = read_json(directory / "adapter_config.json")
+    refuse_base_changing(settings.get("init_lora_weights"), str(directory))
+    if not (directory / "adapter_model.safetensors").exists():
+        raise BadInput(
+            "no adapter_model.safetensors.",
+            where=str(directory),
+            next="playsafe reads no pickled weights; save the adapter with safe_serialization.",
+        )
+    try:
+        return PeftModel.from_pretrained(model, str(directory)).eval()
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise BadInput(
+            f"the adapter does not fit the model: {_first_line(error)}",
+            where=str(directory),
+            next=f"It names {settings.get('base_model_name_or_path')!r} as its base.",
+        ) from None
 
 
 def refuse_base_changing(init: Any, where: str) -> None:

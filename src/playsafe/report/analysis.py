@@ -2,24 +2,25 @@
 
 One training seed and one suite: the interval stored with the estimate (Wilson for shares, bootstrap for
 ROUGE-L). Otherwise shares are redrawn on two sides, rows (roles, or seeds where there is one role) and
-prompts, the prompts inside their suite; several suites count alike. ROUGE-L is stored without its rows: its
-seeds are joined from their intervals, means are redrawn over roles, differences are paired by role alone.
+prompts, the prompts inside their suite; several suites count alike. Measures without a judge (ROUGE-L) are
+stored without their rows: their seeds are joined from their intervals, means are redrawn over roles,
+differences are paired by role alone.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from playsafe.records import Estimate
-from playsafe.report.load import BASE, KIND_OF_METRIC, Run, StudyRuns
-from playsafe.statistics import Z95, Interval, bootstrap_mean, spearman_interval, wilson
-
-REPLICATES = 2000
+from playsafe.report.answers import Answers, aligned, indicator
+from playsafe.report.load import BASE, JUDGED, KIND_OF_METRIC, Run, StudyRuns
+from playsafe.statistics import Z95, Interval, bootstrap_mean, paired_bootstrap, spearman_interval, wilson
 
 
 class Stat(NamedTuple):
@@ -32,36 +33,22 @@ class Stat(NamedTuple):
     how: str
 
 
-def crossed_bootstrap(
-    blocks: Sequence[np.ndarray], *, seed: int = 0, replicates: int = REPLICATES
-) -> Interval:
-    """Percentile interval of the mean over blocks of each block's mean; NaN marks a missing item.
-
-    blocks: one array per suite, rows × prompts, with the same rows. Each replicate redraws the rows once for
-    all blocks and the prompts of each block.
-    """
-    rng = np.random.default_rng(seed)
-    R = blocks[0].shape[0]
-    rows_BR = rng.multinomial(R, np.full(R, 1 / R), size=replicates)
-    means = np.zeros(replicates)
-    for block in blocks:
-        P = block.shape[1]
-        prompts_BP = rng.multinomial(P, np.full(P, 1 / P), size=replicates)
-        total = ((rows_BR @ np.nan_to_num(block)) * prompts_BP).sum(axis=1)
-        count = ((rows_BR @ ~np.isnan(block)) * prompts_BP).sum(axis=1)
-        means += np.divide(total, count, out=np.full(replicates, np.nan), where=count > 0) / len(blocks)
-    value = float(np.mean([np.nanmean(block) for block in blocks]))
-    low, high = np.nanquantile(means, (0.025, 0.975))
-    return Interval(value, min(value, float(low)), max(value, float(high)))
-
-
 class Numbers:
     """Answers questions about one study; verdict files are read once."""
 
-    def __init__(self, runs: StudyRuns) -> None:
-        self.runs = runs
+    def __init__(
+        self,
+        runs: StudyRuns,
+        *,
+        judge: str | None = None,
+        keys: Mapping[str, Sequence[str]] | None = None,
+        answers: Answers | None = None,
+    ) -> None:
+        """judge: of each measure the first one that serves it when None. keys: kind of suite → the suites to
+        average, as they were asked; plain suites under the first system turn when None."""
+        self.runs, self.judge, self.keys, self.answers = runs, judge, keys, answers or Answers()
         self._known: dict[tuple[Any, ...], Stat | None] = {}  # every number is worked out once
-        self._refused: dict[str, dict[Path, np.ndarray]] = {}  # suite → run → one number a prompt
+        self._hits: dict[tuple[str, str], dict[Path, np.ndarray]] = {}  # metric, suite → run → one a prompt
 
     def cell(self, role: str, method: str, metric: str) -> Stat | None:
         """One role and method, seeds and suites averaged; None where nothing was measured."""
@@ -74,6 +61,36 @@ class Numbers:
     def difference(self, a: str, b: str, metric: str, roles: Sequence[str] | None = None) -> Stat | None:
         """Method a minus method b, paired by role and prompt (by seed and prompt where there is one role)."""
         return self._once(self._difference, a, b, metric, tuple(roles or self.runs.roles))
+
+    def narrowed(
+        self, *, judge: str | None = None, keys: Mapping[str, Sequence[str]] | None = None
+    ) -> Numbers:
+        """The same study by another judge or on other suites."""
+        return Numbers(self.runs, judge=judge or self.judge, keys=keys or self.keys, answers=self.answers)
+
+    def judge_of(self, metric: str) -> str:
+        """Who judges for a measure; "none" where it asks no judge."""
+        return (self.judge or self._first_judges.get(metric, "none")) if metric in JUDGED else "none"
+
+    def stored(self, method: str, metric: str, keys: Sequence[str]) -> Stat | None:
+        """A measure without a judge from its stored estimates: seeds and suites joined, mean over roles."""
+        found: dict[tuple[Path, ...], Stat] = {}  # one run of the aligned model counts once
+        for role in self.runs.roles or [""]:
+            cells = [[run for run in self.runs.runs(role, method, key) if key in run.asked] for key in keys]
+            estimates = [
+                [e for run in cell if (e := run.estimate(key, metric)) and e.n]
+                for key, cell in zip(keys, cells, strict=True)
+            ]
+            if any(estimates):
+                place = tuple(run.path for cell in cells for run in cell)
+                found[place] = joined([some for some in estimates if some])
+        stats = list(found.values())
+        stat = None if not stats else stats[0] if len(stats) == 1 else over_roles(stats)
+        return stat if stat is None or metric == "role_ratio" else _inside(stat)
+
+    def refused(self, role: str, method: str, suite: str) -> np.ndarray | None:
+        """Per prompt of the first seed: 1 refused, 0 not, NaN not judged; None where it was not asked."""
+        return self._seeds(role, method, suite, "refusal")[0] if self.runs.runs(role, method, suite) else None
 
     def common(self, methods: Sequence[str], metric: str) -> list[str]:
         """Roles for which every one of these methods has the number."""
@@ -122,13 +139,12 @@ class Numbers:
         if not by_suite:
             return None
         if [len(found) for found in by_suite] == [1]:
-            [[e]] = by_suite
-            return _stored(e)
-        blocks = [self._seeds(role, method, suite) for suite in self._suites(metric)]
+            return joined(by_suite)
+        blocks = [self._seeds(role, method, suite, metric) for suite in self._suites(metric)]
         blocks = [block for block in blocks if not np.isnan(block).all()]
         if metric == "rouge_l" or len(blocks) < len(by_suite):
-            return _joined(by_suite)
-        return _share(blocks, "seeds × prompts" if len(blocks[0]) > 1 else "prompts")
+            return _inside(joined(by_suite))
+        return share(blocks, "seeds × prompts" if len(blocks[0]) > 1 else "prompts")
 
     def _mean(self, method: str, metric: str, roles: Sequence[str]) -> Stat | None:
         asked = roles or [""]  # without a trained role the aligned model still has numbers
@@ -139,11 +155,11 @@ class Numbers:
         if len(found) == 1 or (method == BASE and metric != "rouge_l" and self._one_base(metric)):
             return next(iter(found.values()))
         if metric == "rouge_l":
-            return _over_roles(list(found.values()))
+            return _inside(over_roles(list(found.values())))
         blocks = self._by_role([(role, method) for role in found], metric)
         if blocks:
-            return _share(blocks, "roles × prompts", at_least_wilson=False)
-        return _over_roles(list(found.values()))
+            return share(blocks, "roles × prompts", at_least_wilson=False)
+        return _inside(over_roles(list(found.values())))
 
     def _difference(self, a: str, b: str, metric: str, roles: Sequence[str]) -> Stat | None:
         pairs = {role: (self.cell(role, a, metric), self.cell(role, b, metric)) for role in roles}
@@ -156,60 +172,70 @@ class Numbers:
                 how = "roles × prompts"
             else:
                 [role] = found
-                lefts, rights = ([self._seeds(role, m, s) for s in self._suites(metric)] for m in (a, b))
+                lefts, rights = (
+                    [self._seeds(role, m, s, metric) for s in self._suites(metric)] for m in (a, b)
+                )
                 lefts, rights = _matched(lefts, rights)
                 how = "seeds × prompts" if lefts and len(lefts[0]) > 1 else "prompts"
             blocks = [x - y for x, y in zip(lefts, rights, strict=False)]
             if blocks and not any(np.isnan(block).all() for block in blocks):
                 return _difference(blocks, how)
         unpaired = [_unpaired(x, y) for x, y in found.values()]
-        return unpaired[0] if len(unpaired) == 1 else _over_roles(unpaired)
+        return unpaired[0] if len(unpaired) == 1 else over_roles(unpaired)
 
-    def _suites(self, metric: str) -> list[str]:
-        return self.runs.suites(KIND_OF_METRIC[metric])
+    def _suites(self, metric: str) -> Sequence[str]:
+        kind = KIND_OF_METRIC[metric]
+        return self.runs.suites(kind) if self.keys is None else self.keys.get(kind, ())
 
     def _one_base(self, metric: str) -> bool:
         """Whether one run of the aligned model stands for every role."""
-        return all(run.role is None for run in self.runs.base if run.suites(KIND_OF_METRIC[metric]))
+        asked = set(self._suites(metric))
+        return all(run.role is None for run in self.runs.base if asked & run.asked.keys())
 
     def _estimates(self, role: str, method: str, metric: str) -> list[list[Estimate]]:
         """Estimates that have items: a list per suite, in it one per seed."""
         found = [
-            [e for run in self.runs.runs(role, method, suite) if (e := run.estimate(suite, metric)) and e.n]
+            [
+                e
+                for run in self.runs.runs(role, method, suite)
+                if (e := run.estimate(suite, metric, self.judge_of(metric))) and e.n
+            ]
             for suite in self._suites(metric)
         ]
         return [estimates for estimates in found if estimates]
 
-    def _seeds(self, role: str, method: str, suite: str) -> np.ndarray:
-        """Seeds × prompts: 1 refused, 0 answered, NaN not judged or not asked."""
-        if suite not in self._refused:
-            self._refused[suite] = _refused([*self.runs.base, *self.runs.trained], suite)
-        table = self._refused[suite]
+    @cached_property
+    def _first_judges(self) -> dict[str, str]:
+        """Measure → the first judge that serves it."""
+        runs = (*self.runs.base, *self.runs.trained)
+        served = {(e.metric, e.judge) for run in runs for e in run.estimates}
+        return {m: j for j in reversed(self.runs.judges) for m in JUDGED if (m, j) in served}
+
+    def _seeds(self, role: str, method: str, suite: str, metric: str) -> np.ndarray:
+        """Seeds × prompts: 1 where the metric's outcome occurred, 0 where not, NaN where not judged."""
+        place = (metric, suite)
+        if place not in self._hits:
+            self._hits[place] = self._table([*self.runs.base, *self.runs.trained], suite, metric)
+        table = self._hits[place]
         rows = [table[run.path] for run in self.runs.runs(role, method, suite)]
         return np.array(rows) if rows else np.full((1, 1), np.nan)
 
     def _by_role(self, cells: Sequence[tuple[str, str]], metric: str) -> list[np.ndarray]:
         """Per suite: roles × prompts, the mean over seeds; empty when a cell's verdicts are missing."""
         suites = self._suites(metric)
-        blocks = [np.array([_column_mean(self._seeds(r, m, suite)) for r, m in cells]) for suite in suites]
+        blocks = [
+            np.array([column_mean(self._seeds(r, m, suite, metric)) for r, m in cells]) for suite in suites
+        ]
         return blocks if not any(np.isnan(block).all(axis=1).any() for block in blocks) else []
 
-
-def _refused(runs: Sequence[Run], suite: str) -> dict[Path, np.ndarray]:
-    """Per run that answered the suite: one number a prompt, the prompts in the same order everywhere."""
-    outcomes = {
-        run.path: {
-            v.id: float(v.outcome == "refuse") if v.state == "value" else np.nan
-            for v in run.verdicts(suite).values()
-        }
-        for run in runs
-        if any(e.suite == suite for e in run.estimates)
-    }
-    ids = sorted({item for found in outcomes.values() for item in found}) or [""]
-    return {path: np.array([found.get(item, np.nan) for item in ids]) for path, found in outcomes.items()}
+    def _table(self, runs: Sequence[Run], suite: str, metric: str) -> dict[Path, np.ndarray]:
+        """Per run that answered the suite: one number a prompt, the prompts in the same order everywhere."""
+        judge = self.judge_of(metric)
+        found = {run.path: self.answers.of(run, suite) for run in runs if suite in run.asked}
+        return aligned({p: (replies.ids, indicator(replies, metric, judge)) for p, replies in found.items()})
 
 
-def _column_mean(block: np.ndarray) -> np.ndarray:
+def column_mean(block: np.ndarray) -> np.ndarray:
     """Mean over seeds of each prompt, NaN where no seed has it."""
     count = (~np.isnan(block)).sum(axis=0)
     return np.divide(np.nansum(block, axis=0), count, out=np.full(block.shape[1], np.nan), where=count > 0)
@@ -218,9 +244,7 @@ def _column_mean(block: np.ndarray) -> np.ndarray:
 def _matched(lefts: list[np.ndarray], rights: list[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Seeds of both sides in the same number: a single row stands against every row, else their means."""
     pairs = [
-        (x, y)
-        if len(x) == len(y) or 1 in (len(x), len(y))
-        else (_column_mean(x)[None], _column_mean(y)[None])
+        (x, y) if len(x) == len(y) or 1 in (len(x), len(y)) else (column_mean(x)[None], column_mean(y)[None])
         for x, y in zip(lefts, rights, strict=True)
     ]
     return [x for x, _ in pairs], [y for _, y in pairs]
@@ -231,10 +255,11 @@ def _judged(blocks: Sequence[np.ndarray]) -> int:
     return sum(int((~np.isnan(block)).any(axis=0).sum()) for block in blocks)
 
 
-def _share(blocks: Sequence[np.ndarray], over: str, at_least_wilson: bool = True) -> Stat:
+def share(blocks: Sequence[np.ndarray], over: str, at_least_wilson: bool = True) -> Stat:
     """Interval of a share; Wilson's over the prompts is its least width for one role or without spread."""
     n = _judged(blocks)
-    value, low, high = crossed_bootstrap(blocks)
+    value, low, high = paired_bootstrap(blocks)
+    low, high = max(0.0, low), min(1.0, high)
     how = f"bootstrap over {over}"
     if at_least_wilson or low == high:
         exact = [wilson(round(float(np.nanmean(b)) * _judged([b])), _judged([b])) for b in blocks]
@@ -247,7 +272,8 @@ def _share(blocks: Sequence[np.ndarray], over: str, at_least_wilson: bool = True
 def _difference(blocks: Sequence[np.ndarray], over: str) -> Stat:
     """Interval of a paired difference; where no pair differs, what Wilson still allows for 0 of n."""
     n = _judged(blocks)
-    found = crossed_bootstrap(blocks)
+    value, low, high = paired_bootstrap(blocks)
+    found = Interval(value, max(-1.0, low), min(1.0, high))
     if found.low == found.high:
         reach = float(np.mean([wilson(0, _judged([b])).high for b in blocks]))
         return Stat(
@@ -267,11 +293,17 @@ def _stored(e: Estimate) -> Stat:
     return Stat(e.value, e.low, e.high, e.n, e.method)
 
 
-def _over_roles(stats: Sequence[Stat]) -> Stat:
+def over_roles(stats: Sequence[Stat]) -> Stat:
     """Mean over roles: redrawn over roles, at least as wide as the roles' own intervals make it."""
-    value, low, high = bootstrap_mean([stat.value for stat in stats], replicates=REPLICATES)
-    half = math.hypot(*((stat.high - stat.low) / 2 for stat in stats)) / len(stats)
-    return Stat(value, min(low, value - half), max(high, value + half), len(stats), "bootstrap over roles")
+    value, low, high = bootstrap_mean([stat.value for stat in stats])
+    down = math.hypot(*(stat.value - stat.low for stat in stats)) / len(stats)
+    up = math.hypot(*(stat.high - stat.value for stat in stats)) / len(stats)
+    return Stat(value, min(low, value - down), max(high, value + up), len(stats), "bootstrap over roles")
+
+
+def _inside(stat: Stat) -> Stat:
+    """A share's interval, cut to 0..1."""
+    return stat._replace(low=max(0.0, stat.low), high=min(1.0, stat.high))
 
 
 def _unpaired(x: Stat, y: Stat) -> Stat:
@@ -280,8 +312,10 @@ def _unpaired(x: Stat, y: Stat) -> Stat:
     return Stat(value, value - half, value + half, min(x.n, y.n), "unpaired")
 
 
-def _joined(by_suite: Sequence[Sequence[Estimate]]) -> Stat:
+def joined(by_suite: Sequence[Sequence[Estimate]]) -> Stat:
     """Stored intervals joined: mean half width (items are shared) and spread of the seeds, in quadrature."""
+    if [len(estimates) for estimates in by_suite] == [1]:
+        return _stored(by_suite[0][0])
     values, halves, spreads = [], [], []
     for estimates in by_suite:
         data = np.array([[e.value, e.low, e.high] for e in estimates], dtype=float)
@@ -291,6 +325,4 @@ def _joined(by_suite: Sequence[Sequence[Estimate]]) -> Stat:
     value, k = float(np.mean(values)), len(by_suite)
     half = math.sqrt(sum(h * h for h in halves) + Z95 * Z95 * sum(spreads)) / k
     n = sum(max(e.n for e in estimates) for estimates in by_suite)
-    return Stat(
-        value, max(0.0, value - half), min(1.0, value + half), n, "stored intervals and spread of seeds"
-    )
+    return Stat(value, value - half, value + half, n, "stored intervals and spread of seeds")

@@ -14,11 +14,21 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from playsafe.errors import BadInput
-from playsafe.records import Completion, Estimate, Score, Verdict
+from playsafe.records import Completion, Estimate, Score, Verdict, Voice, parts
 from playsafe.rundir import find_runs, read_json, read_jsonl
 
 BASE = "base"
-KIND_OF_METRIC = {"refusal": "harmful", "over_refusal": "benign", "rouge_l": "references"}
+SYSTEMS = {"none": "", "empty": ", empty system turn", "role": ", role prompt"}
+NO_ROLE = "no role"  # stands where a target was evaluated without one
+JUDGED = {  # measures of the page that ask a judge → the kind of suite they are about
+    "refusal": "harmful",
+    "compliance": "harmful",
+    "safe": "harmful",
+    "immersion": "harmful",
+    "over_refusal": "benign",
+    "fulfilment": "dark",
+}
+KIND_OF_METRIC = {**JUDGED, "rouge_l": "references"}
 
 Record = TypeVar("Record", Completion, Estimate, Verdict)
 
@@ -35,25 +45,38 @@ class Run:
     model: str
     version: str
     estimates: tuple[Estimate, ...]
+    asked: dict[str, dict[str, Any]]
     training: dict[str, Any]
 
-    def estimate(self, suite: str, metric: str) -> Estimate | None:
-        return next((e for e in self.estimates if (e.suite, e.metric) == (suite, metric)), None)
+    def estimate(self, suite: str, metric: str, judge: str | None = None) -> Estimate | None:
+        """The estimate by that judge; by the first one where none is named."""
+        found = (e for e in self.estimates if (e.suite, e.metric) == (suite, metric))
+        return next((e for e in found if judge in (None, e.judge)), None)
 
     def suites(self, kind: str) -> list[str]:
-        """Names of the suites of one kind ("harmful", "benign", "references"), told by their metrics."""
-        return [e.suite for e in self.estimates if KIND_OF_METRIC.get(e.metric) == kind]
+        """Keys of the suites of one kind ("harmful", "benign", "dark", "references"), as they were asked."""
+        return [key for key, what in self.asked.items() if what["kind"] == kind]
 
-    def verdicts(self, suite: str) -> dict[str, Verdict]:
-        judge = next((e.judge for e in self.estimates if e.suite == suite and e.judge != "none"), "none")
+    @property
+    def judges(self) -> list[str]:
+        """The judges in the order of the study."""
+        return list(dict.fromkeys(e.judge for e in self.estimates if e.judge != "none"))
+
+    def verdicts(self, suite: str, judge: str | None = None) -> dict[str, Verdict]:
+        """Verdicts by id, of the named judge or of the first one."""
+        judge = judge or next(iter(self.judges), "none")
         rows = _rows(self.path / "verdicts" / f"{suite}.{judge}.jsonl")
         return {verdict.id: verdict for verdict in _records(Verdict, rows)}
+
+    def voices(self, suite: str) -> dict[str, Voice]:
+        rows = _rows(self.path / "voice" / f"{suite}.jsonl")
+        return {row["id"]: Voice.from_json(row) for row in rows}
 
     def completions(self, suite: str) -> dict[str, Completion]:
         return {c.id: c for c in _records(Completion, _rows(self.path / "completions" / f"{suite}.jsonl"))}
 
     def prompts(self, suite: str) -> dict[str, dict[str, Any]]:
-        """Prompt texts by id: {"id", "text", "references"}."""
+        """Prompt texts by id: {"id", "text", "references"[, "request"]}."""
         return {row["id"]: row for row in _rows(self.path / "prompts" / f"{suite}.jsonl") if "id" in row}
 
     def curve(self) -> list[dict[str, Any]]:
@@ -128,10 +151,21 @@ class StudyRuns:
         return sorted(found, key=lambda key: (order.index(key) if key in order else len(order), key))
 
     @property
+    def targets(self) -> list[dict[str, Any]]:
+        """What an audit evaluates instead of a grid of methods and seeds."""
+        return [t for t in self.study.get("targets") or [] if isinstance(t, dict) and "name" in t]
+
+    @property
+    def is_audit(self) -> bool:
+        """Whether nothing was trained here: runs have no seed."""
+        return bool(self.targets) or (bool(self.trained) and not self.seeds)
+
+    @property
     def configured_methods(self) -> dict[str, str]:
         """Method key (its label, or its name) → its name, as the study lists them."""
-        listed = [m for m in self.study.get("methods") or [] if isinstance(m, dict) and "name" in m]
-        return {str(m.get("label") or m["name"]): str(m["name"]) for m in listed}
+        listed = self.targets or self.study.get("methods") or []
+        named = [m for m in listed if isinstance(m, dict) and m.get("name", BASE) != BASE]
+        return {str(m.get("label") or m["name"]): str(m["name"]) for m in named}
 
     def first_method(self, name: str) -> str | None:
         """Key of the method with this name; the one whose key is the name goes before its variants."""
@@ -142,9 +176,43 @@ class StudyRuns:
     def seeds(self) -> list[int]:
         return sorted({run.seed for run in self.trained if run.seed is not None})
 
-    def suites(self, kind: str) -> list[str]:
-        """Suites of one kind in the order in which the runs name them."""
-        return list(dict.fromkeys(s for run in (*self.base, *self.trained) for s in run.suites(kind)))
+    def keys(self, kind: str) -> list[str]:
+        """Suites of one kind in every way they were asked, by suite, attack (none first) and system turn."""
+        return self._keys.get(kind, [])
+
+    @cached_property
+    def _keys(self) -> dict[str, list[str]]:
+        found = {key: what["kind"] for run in (*self.base, *self.trained) for key, what in run.asked.items()}
+        suites, attacks = (list(dict.fromkeys(parts(key)[place] for key in found)) for place in (0, 1))
+        attacks.sort(key=bool)
+
+        def order(key: str) -> tuple[int, int, int]:
+            suite, attack, system = parts(key)
+            return suites.index(suite), attacks.index(attack), self.systems.index(system)
+
+        return {kind: sorted((k for k in found if found[k] == kind), key=order) for kind in found.values()}
+
+    def suites(self, kind: str, system: str | None = None) -> list[str]:
+        """Suites of one kind without attack, under one system turn: the main numbers' is the first one."""
+        found = [(key, *parts(key)) for key in self.keys(kind)]
+        return [key for key, _, attack, turn in found if not attack and turn == (system or self.system)]
+
+    @cached_property
+    def systems(self) -> list[str]:
+        """The system turns that were asked, in the order of the study."""
+        asked = [parts(key)[2] for run in (*self.base, *self.trained) for key in run.asked]
+        order = (self.study.get("evaluation") or {}).get("system") or ["none"]
+        return [turn for turn in dict.fromkeys([*order, *asked]) if turn in asked]
+
+    @property
+    def system(self) -> str:
+        """The first configured system turn that was asked."""
+        return next(iter(self.systems), "none")
+
+    @cached_property
+    def judges(self) -> list[str]:
+        """The judges in the order of the study, the main one first."""
+        return list(dict.fromkeys(j for run in (*self.base, *self.trained) for j in run.judges))
 
     def cell(self, role: str, method: str) -> list[Run]:
         """Finished runs of a role and method, one a seed."""
@@ -162,6 +230,12 @@ class StudyRuns:
             found = self.base_run(role, suite)
             return [found] if found else []
         return [run for run in self.cell(role, method) if any(e.suite == suite for e in run.estimates)]
+
+
+def spoken(key: str) -> str:
+    """A suite as it was asked, for people: "advbench + caesar, role prompt"."""
+    suite, attack, system = parts(key)
+    return suite + (f" + {attack}" if attack else "") + SYSTEMS.get(system, f", {system}")
 
 
 def load_study_runs(root: Path) -> StudyRuns:
@@ -205,17 +279,24 @@ def _run(path: Path, summary: dict[str, Any]) -> Run:
     try:
         return Run(
             path=path,
-            role=None if summary["role"] is None else str(summary["role"]),
+            role=_role(summary),
             tags=tuple(str(tag) for tag in summary.get("tags") or ()),
             method=str(summary["method"]),
             seed=None if summary["seed"] is None else int(summary["seed"]),
             model=str(summary.get("model", "")),
             version=str(summary.get("version", "")),
             estimates=tuple(_records(Estimate, summary["estimates"])),
+            asked=summary["suites"],
             training=summary.get("training") or {},
         )
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"not a summary of ours: {error}.", where=str(path / "summary.json")) from None
+
+
+def _role(summary: dict[str, Any]) -> str | None:
+    if summary["role"] is None:
+        return None if summary["method"] == BASE else NO_ROLE
+    return str(summary["role"])
 
 
 def _scores(path: Path) -> tuple[Score, ...]:

@@ -29,24 +29,32 @@ def label(value: object, limit: int = 28) -> str:
     return html.escape(line if len(line) <= limit else line[: limit - 1] + "…", quote=False)
 
 
+def minus(value: float, digits: int) -> str:
+    """A number with a true minus sign, and no minus before a zero."""
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
+
+
 def percent(value: float | None, digits: int = 1) -> str:
-    return DASH if value is None else f"{100 * value:.{digits}f} %"
+    return DASH if value is None else f"{minus(100 * value, digits)} %"
 
 
 def number(value: float | None, unit: str) -> str:
     """A share in percent, a score with three decimals."""
-    return percent(value) if unit == "share" else DASH if value is None else f"{value:.3f}"
+    return percent(value) if unit == "share" else DASH if value is None else minus(value, 3)
 
 
 def ends(low: float | None, high: float | None, unit: str) -> str:
     """An interval in the unit of its value, without the sign of it."""
     if low is None or high is None:
         return ""
-    return f"[{100 * low:.1f}, {100 * high:.1f}]" if unit == "share" else f"[{low:.3f}, {high:.3f}]"
+    scale, digits = (100, 1) if unit == "share" else (1, 3)
+    return f"[{minus(scale * low, digits)}, {minus(scale * high, digits)}]"
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]], key: str, caption: str = "") -> str:
-    """An HTML table in a box that scrolls sideways; the first column heads its row."""
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], key: str, caption: str = "", tall: bool = False
+) -> str:
+    """An HTML table in a box that scrolls sideways (a tall one also down); the first column heads its row."""
     head = "".join(f'<th scope="col">{text(column)}</th>' for column in columns)
     body = "".join(
         f'<tr><th scope="row">{text(row[0])}</th>'
@@ -55,7 +63,39 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], key: str, capti
         for row in rows
     )
     note = f"<caption>{text(caption)}</caption>" if caption else ""
+    box = "scroll tall" if tall else "scroll"
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{text(key)}"><table id="{text(key)}">'
+        f'<div class="{box}" tabindex="0" role="region" aria-label="{text(key)}"><table id="{text(key)}">'
         f"{note}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def note(sentence: str) -> str:
+    return f'<p class="note">{text(sentence)}</p>'
+
+
+def buttons(key: str) -> str:
+    """Copy and download of the table with this key."""
+    return (
+        f'<p class="tools"><button type="button" data-copy="{text(key)}">Copy as Markdown</button>'
+        f'<button type="button" data-csv="{text(key)}">Download CSV</button></p>'
+    )
+
+
+def folded(title: str, body: str) -> str:
+    """HTML behind a line that opens it."""
+    return f"<details><summary>{text(title)}</summary>{body}</details>"
+
+
+def tabs(key: str, panels: Sequence[tuple[str, str]]) -> str:
+    """Panels of HTML of which page.js shows one; without scripts all stand below each other."""
+    if len(panels) == 1:
+        return panels[0][1]
+    inner = "".join(
+        f'<div data-tab="{text(name)}"><h3>{text(name)}</h3>{body}</div>' for name, body in panels
+    )
+    return f'<div data-tabs="{text(key)}">{inner}</div>'
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"

@@ -1,4 +1,4 @@
-/* Draws the figures in the reader's colours and shows transcripts; every text goes in as textContent. */
+/* Draws the figures in the reader's colours, shows one of several panels, copies tables. Text is textContent. */
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
@@ -56,30 +56,36 @@
   const panels = [...document.querySelectorAll("[data-panel]")];
   const drawAll = () => panels.forEach((panel) => panel.classList.contains("js-plotly-plot") && draw(panel));
 
-  function choose(panel, number) {
-    chosen[panel.dataset.panel] = number;
-    return draw(panel);
+  /** A few choices are buttons, many are a list. */
+  function chooser(labels, choose) {
+    if (labels.length > 5) {
+      const select = element("select", { ariaLabel: "what is shown" });
+      labels.forEach((label, number) => select.append(element("option", { value: number, textContent: label })));
+      select.addEventListener("change", () => choose(Number(select.value)));
+      return [select];
+    }
+    const buttons = labels.map((label) => element("button", { type: "button", textContent: label }));
+    const press = (number) => buttons.forEach((b, i) => b.setAttribute("aria-pressed", String(i === number)));
+    buttons.forEach((button, number) => button.addEventListener("click", () => (press(number), choose(number))));
+    press(0);
+    return buttons;
   }
 
-  /** A few choices are buttons, many are a list. */
   function choices(panel) {
     const tabs = data.figures[panel.dataset.panel];
-    const box = document.querySelector(`[data-choices="${panel.dataset.panel}"]`);
     if (tabs.length < 2) return;
-    if (tabs.length > 5) {
-      const select = element("select", { ariaLabel: "what the figure shows" });
-      tabs.forEach((tab, number) => select.append(element("option", { value: number, textContent: tab.label })));
-      select.addEventListener("change", () => choose(panel, Number(select.value)));
-      box.append(select);
-      return;
-    }
-    const buttons = tabs.map((tab) => element("button", { type: "button", textContent: tab.label }));
-    const press = (number) => buttons.forEach((b, i) => b.setAttribute("aria-pressed", String(i === number)));
-    buttons.forEach((button, number) => {
-      button.addEventListener("click", () => (press(number), choose(panel, number)));
-    });
-    press(0);
-    box.append(...buttons);
+    const choose = (number) => ((chosen[panel.dataset.panel] = number), draw(panel));
+    const box = document.querySelector(`[data-choices="${panel.dataset.panel}"]`);
+    box.append(...chooser(tabs.map((tab) => tab.label), choose));
+  }
+
+  /** Of panels of HTML one is shown; without this script all stand below each other. */
+  for (const box of document.querySelectorAll("[data-tabs]")) {
+    const tabs = [...box.children];
+    const choose = (number) => tabs.forEach((tab, i) => (tab.hidden = i !== number));
+    box.before(element("div", { className: "choices" }, ...chooser(tabs.map((tab) => tab.dataset.tab), choose)));
+    box.classList.add("chosen");
+    choose(0);
   }
 
   const near = new IntersectionObserver(
@@ -113,7 +119,7 @@
   function content(key) {
     const table = document.getElementById(key);
     if (table === every) return [columns, ...rows];
-    return [...table.rows].map((row) => [...row.cells].map((cell) => cell.textContent));
+    return [...table.rows].map((row) => [...row.cells].map((cell) => cell.textContent.replaceAll("\u00a0", " ")));
   }
 
   const cleaned = (cell) => cell.replace(/\s+/g, " ").replace(/[\\`*_|[\]<>]/g, "\\$&");
@@ -157,92 +163,4 @@
       URL.revokeObjectURL(link.href);
     });
   }
-
-  // --- transcripts -------------------------------------------------------------------------------------
-
-  const talk = data.transcripts;
-  const list = document.getElementById("items");
-  const more = document.getElementById("more");
-  const filter = { role: "0", suite: "0", turned: false };
-  const PAGE = 8;
-  let matching = [];
-
-  function marked(text, evidence) {
-    const at = evidence ? text.indexOf(evidence) : -1;
-    if (at < 0) return [text];
-    const mark = element("mark", { textContent: evidence, title: "what the judge went by" });
-    return [text.slice(0, at), mark, text.slice(at + evidence.length)];
-  }
-
-  const WORDS = { refuse: "refused", comply: "answered", degenerate: "degenerate", unparsed: "not judged", error: "error" };
-
-  function reply(method, number, found) {
-    const badges = element("p", { className: "badges" });
-    const badge = (name, text) => badges.append(element("span", { className: `badge ${name}`, textContent: text }));
-    if (found) {
-      badge(found.outcome || "unknown", WORDS[found.outcome] || "no verdict");
-      if (found.in_character !== null) badge("voice", found.in_character ? "in character" : "out of character");
-      if (found.finish !== "stop") badge("cut", found.finish === "length" ? "cut off" : "generation failed");
-    }
-    const text = element("p", { className: "reply" });
-    text.append(...(found ? marked(found.text || "(empty)", found.evidence) : ["(no reply stored)"]));
-    const head = element("h4", { className: `s${number % 8}`, textContent: method });
-    return element("div", { className: "arm" }, head, badges, text);
-  }
-
-  function item(entry) {
-    const suite = talk.suites[entry.suite];
-    const box = element("details", { className: "item", open: suite.kind !== "harmful" });
-    const state = entry.turned ? element("span", { className: "badge turned", textContent: "turned wrong" }) : null;
-    const where = `${talk.roles[entry.role]} · ${entry.id}`;
-    const hint = suite.kind === "harmful" ? element("span", { className: "hint", textContent: "show text" }) : null;
-    box.append(element("summary", {}, element("span", { textContent: where }), state, hint));
-    const write = () => {
-      if (box.childElementCount > 1) return;
-      const prompt = element("p", { className: "prompt", textContent: entry.prompt || `(text not stored: ${entry.id})` });
-      const arms = talk.methods.map((method, number) => reply(method, number, entry.replies[number]));
-      const wanted = entry.references.map((text) => element("p", { className: "wanted", textContent: `reference: ${text}` }));
-      box.append(prompt, ...wanted, element("div", { className: "arms" }, ...arms));
-    };
-    if (box.open) write();
-    box.addEventListener("toggle", () => box.open && write());
-    return box;
-  }
-
-  function extend() {
-    const start = list.childElementCount;
-    list.append(...matching.slice(start, start + PAGE).map(item));
-    more.hidden = list.childElementCount >= matching.length;
-    const count = `${list.childElementCount} of ${matching.length} stored prompts shown`;
-    document.getElementById("shown").textContent = count;
-  }
-
-  function apply() {
-    matching = talk.items.filter(
-      (entry) =>
-        (filter.role === "" || entry.role === Number(filter.role)) &&
-        (filter.suite === "" || entry.suite === Number(filter.suite)) &&
-        (!filter.turned || entry.turned),
-    );
-    list.replaceChildren();
-    extend();
-  }
-
-  function select(name, labels) {
-    const box = element("select", { name });
-    box.append(...[["", "all"], ...labels.map((label, i) => [i, label])].map(([value, label]) =>
-      element("option", { value, textContent: label, selected: String(value) === filter[name] })));
-    box.addEventListener("change", () => ((filter[name] = box.value), apply()));
-    return element("label", {}, `${name} `, box);
-  }
-
-  const turned = element("input", { type: "checkbox" });
-  turned.addEventListener("change", () => ((filter.turned = turned.checked), apply()));
-  document.getElementById("filters").append(
-    select("role", talk.roles),
-    select("suite", talk.suites.map((suite) => suite.name)),
-    element("label", {}, turned, " turned wrong only"),
-  );
-  more.addEventListener("click", extend);
-  apply();
 })();

@@ -13,21 +13,25 @@ from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
-from playsafe.report import figures, sections, training
+from playsafe.report import agreement, figures, sections, training
 from playsafe.report.analysis import Numbers
-from playsafe.report.load import StudyRuns, load_study_runs
-from playsafe.report.markup import embedded_json, text
-from playsafe.report.sections import count, note
+from playsafe.report.gate import gate_block, gate_json
+from playsafe.report.load import NO_ROLE, StudyRuns, load_study_runs
+from playsafe.report.markup import count, embedded_json, note, text
+from playsafe.report.provenance import model_name
 from playsafe.report.tables import estimate_rows, interval_note
 from playsafe.report.transcripts import transcripts
-from playsafe.report.verdict import headlines, verdict, warnings
-from playsafe.rundir import write_text
+from playsafe.report.verdict import headlines, verdict
+from playsafe.report.warnings import warnings
+from playsafe.rundir import write_json, write_text
 
 
 def write_page(root: Path) -> Path:
-    """Write `<root>/report.html` from the finished runs under `root`."""
-    path = Path(root) / "report.html"
-    page = build_page(load_study_runs(root))
+    """Write `<root>/report.html` from the finished runs under `root`, and gate.json where there are gates."""
+    path, runs = Path(root) / "report.html", load_study_runs(root)
+    if (gates := gate_json(runs)) is not None:
+        write_json(Path(root) / "gate.json", gates)
+    page = build_page(runs)
     write_text(path, page.encode("utf-8", "replace").decode("utf-8"))  # half a surrogate pair has no bytes
     return path
 
@@ -44,6 +48,8 @@ def build_page(runs: StudyRuns) -> str:
     columns, rows = estimate_rows(runs)
     estimates = {"columns": columns, "rows": rows}
     data = {"figures": panels, "transcripts": transcripts(runs), "estimates": estimates}
+    if len(runs.judges) > 1:
+        data["apart"] = agreement.disagreements(numbers)
     parts = sections.all_sections(numbers, {key for key, tabs in panels.items() if tabs})
     links = "".join(f'<a href="#{part.key}">{text(part.short)}</a>' for part in parts)
     body = "".join(
@@ -51,7 +57,7 @@ def build_page(runs: StudyRuns) -> str:
         f'<h2 id="{part.key}-title">{text(part.title)}</h2>{part.body}</section>'
         for part in parts
     )
-    scripts = [_inline(get_plotlyjs()), _inline(_asset("page.js"))]
+    scripts = [_inline(get_plotlyjs()), *(_inline(_asset(name)) for name in ("page.js", "replies.js"))]
     policy = (
         "default-src 'none'; img-src data: blob:; font-src data:; style-src 'unsafe-inline'; "
         f"base-uri 'none'; form-action 'none'; script-src {' '.join(_hash(script) for script in scripts)}"
@@ -87,9 +93,11 @@ def _hash(script: str) -> str:
 
 def _header(numbers: Numbers) -> str:
     runs = numbers.runs
-    models = sorted({run.model for run in (*runs.base, *runs.trained) if run.model})
-    facts = [", ".join(models), count(len(runs.roles), "role"), count(len(runs.methods), "method")]
-    facts.append(count(len(runs.seeds), "training seed"))
+    models = sorted({model_name(run.model) for run in runs.base or runs.trained if run.model})
+    counted = [(len([role for role in runs.roles if role != NO_ROLE]), "role")]
+    counted.append((len(runs.methods), "target" if runs.is_audit else "method"))
+    counted.append((len(runs.seeds), "training seed"))
+    facts = [", ".join(models), *(count(number, noun) for number, noun in counted if number)]
     sentences = "".join(f"<p>{text(sentence)}</p>" for sentence in verdict(numbers))
     strip = "".join(f"<li>{text(warning)}</li>" for warning in warnings(numbers))
     cards = "".join(
@@ -102,10 +110,12 @@ def _header(numbers: Numbers) -> str:
         for number, (method, measures) in enumerate(headlines(numbers))
     )
     return (
-        f'<header><p class="brand">PlaySafe study</p><h1>{text(runs.name)}</h1>'
+        f'<header><p class="brand">PlaySafe {"audit" if runs.is_audit else "study"}</p>'
+        f"<h1>{text(runs.name)}</h1>"
         f'<p class="facts">{text(" · ".join(filter(None, facts)))}</p><div class="verdict">{sentences}</div>'
         f'<div class="cards">{cards}</div>'
-        + note(f"Means over roles. {interval_note(runs)}")
+        + note(f"{'Means over roles. ' if len(runs.roles) > 1 else ''}{interval_note(runs)}")
+        + gate_block(runs)
         + (f'<ul class="warnings" aria-label="Warnings">{strip}</ul>' if strip else "")
         + "</header>"
     )

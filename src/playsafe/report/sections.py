@@ -1,14 +1,20 @@
-"""The sections under the page's header: tables, figure places with captions, provenance."""
+"""The sections under the page's header: tables, figure places with captions."""
 
 from __future__ import annotations
 
-import json
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from playsafe.report import agreement, immersion, jailbreaks, outcomes, provenance
 from playsafe.report.analysis import Numbers
 from playsafe.report.load import StudyRuns
-from playsafe.report.markup import DASH, percent, table, text
-from playsafe.report.tables import difference_table, estimate_rows, interval_note, summary_table
+from playsafe.report.markup import DASH, buttons, count, folded, note, percent, table, text
+from playsafe.report.tables import (
+    difference_table,
+    estimate_rows,
+    interval_note,
+    mcnemar_table,
+    summary_table,
+)
 from playsafe.report.verdict import correlation
 
 EXTREMES = 12  # most and least flagged rows shown per role
@@ -24,43 +30,65 @@ class Section(NamedTuple):
 
 
 def all_sections(numbers: Numbers, drawn: set[str]) -> list[Section]:
-    """In reading order. drawn: the figure panels that have something to show."""
+    """In reading order; what an audit or a single judge cannot have is left out. drawn: the figure panels
+    that have something to show."""
     runs = numbers.runs
+    trained = not runs.is_audit
     roles = _panel("roles", drawn, _roles_caption(runs))
-    flagged = _panel("flagged", drawn, correlation(numbers))
+    found = [Section("results", "Results", "Results", _results(numbers))]
+    found.append(Section("immersion", "Immersion", "Immersion", immersion.section(numbers)))
+    found.append(Section("jailbreaks", "Jailbreaks", "Jailbreaks and judges", jailbreaks.section(numbers)))
+    found.append(Section("outcomes", "Outcomes", "Outcomes", outcomes.section(numbers)))
+    if len(runs.judges) > 1:
+        found.append(Section("judges", "Judges", "Judges", agreement.section(numbers)))
+    found.append(Section("roles", "Roles", "Role by role", roles))
+    if trained or "flagged" in drawn:
+        flagged = _panel("flagged", drawn, correlation(numbers))
+        found.append(Section("flagged", "Flagged and lost", "Flagged rows and lost safety", flagged))
     pareto = _panel("pareto", drawn, _pareto_caption(numbers))
-    gaps = _panel("gaps", drawn, _gaps_caption(runs)) + _extremes(runs)
-    return [
-        Section("results", "Results", "Results", _results(numbers)),
-        Section("roles", "Roles", "Role by role", roles),
-        Section("flagged", "Flagged and lost", "Flagged rows and lost safety", flagged),
-        Section("pareto", "Trade-off", "Role-play against safety", pareto),
-        Section("curves", "Training", "Training", _panel("curves", drawn, _curves_caption(runs))),
-        Section("gaps", "Flagged rows", "Flagged training rows (RDS)", gaps),
-        Section("transcripts", "Transcripts", "Transcripts", _transcripts()),
-        Section("estimates", "Estimates", "Every estimate", _estimates(len(estimate_rows(runs)[1]))),
-        Section("methods", "Methods", "Methods and provenance", _provenance(runs)),
-    ]
+    found.append(Section("pareto", "Trade-off", "Role-play against safety", pareto))
+    if trained or "curves" in drawn:
+        curves = _panel("curves", drawn, _curves_caption(runs))
+        found.append(Section("curves", "Training", "Training", curves))
+    if trained or "gaps" in drawn:
+        gaps = _panel("gaps", drawn, _gaps_caption(runs)) + _extremes(runs)
+        found.append(Section("gaps", "Flagged rows", "Flagged training rows (RDS)", gaps))
+    found.append(Section("transcripts", "Transcripts", "Transcripts", _transcripts(runs)))
+    estimates = _estimates(len(estimate_rows(runs)[1]))
+    found.append(Section("estimates", "Estimates", "Every estimate", estimates))
+    found.append(Section("methods", "Methods", "Methods and provenance", provenance.section(runs)))
+    return found
+
+
+TESTED = (
+    "Refusal prompt by prompt: how many only one of the two refuses, the exact two-sided McNemar p-value, "
+    "and Holm's adjustment over the roles of one comparison (under 0.05: a difference in this very role)."
+)
+ONE_SEED = " First training seed alone: another seed may differ, which the test does not know."
 
 
 def _results(numbers: Numbers) -> str:
     columns, rows = summary_table(numbers.runs, intervals=True, numbers=numbers)
-    parts = [_buttons("summary"), table(columns, rows, "summary")]
+    parts = [buttons("summary"), table(columns, rows, "summary")]
     flagged = "flagged: share of the role's rows that RDS flags. – means not measured, never zero."
     parts.append(note(f"{interval_note(numbers.runs)} {flagged}"))
     columns, rows = difference_table(numbers)
     if rows:
-        parts += ["<h3>Paired differences</h3>", _buttons("differences"), table(columns, rows, "differences")]
+        parts += ["<h3>Paired differences</h3>", buttons("differences"), table(columns, rows, "differences")]
         what = (
             "Shares in percentage points, paired by role and prompt; ROUGE-L is paired by role. An interval "
             "that holds zero shows no difference; intervals are not corrected for the number of rows."
         )
         parts.append(note(what))
+    columns, rows = mcnemar_table(numbers)
+    if rows:
+        body = (
+            buttons("tested")
+            + table(columns, rows, "tested")
+            + note(TESTED + (ONE_SEED if numbers.runs.seeds else ""))
+        )
+        parts.append(folded("Role by role, tested", body))
     return "".join(parts)
-
-
-def note(sentence: str) -> str:
-    return f'<p class="note">{text(sentence)}</p>'
 
 
 def _panel(key: str, drawn: set[str], caption: str) -> str:
@@ -87,8 +115,8 @@ def _pareto_caption(numbers: Numbers) -> str:
 
 
 def _curves_caption(runs: StudyRuns) -> str:
-    listed = ", ".join(map(str, runs.seeds)) or DASH
-    return f"Loss terms as logged, unsmoothed; line patterns tell seeds apart ({listed}). n: one line a run."
+    seeds = f"; line patterns tell seeds apart ({', '.join(map(str, runs.seeds))})" if runs.seeds else ""
+    return f"Loss terms as logged, unsmoothed{seeds}. n: one line a run."
 
 
 def _gaps_caption(runs: StudyRuns) -> str:
@@ -124,79 +152,26 @@ def _extremes(runs: StudyRuns) -> str:
         title = (
             f"{role}: {percent(scores.share)} of {len(scores.scores)} rows flagged; most and least flagged"
         )
-        body = table(columns, rows, f"rows-{number}")
-        parts.append(f"<details><summary>{text(title)}</summary>{body}</details>")
+        parts.append(folded(title, table(columns, rows, f"rows-{number}")))
     return "".join(parts)
 
 
-def _transcripts() -> str:
+def _transcripts(runs: StudyRuns) -> str:
+    seeds = "First seed of each method. " if runs.seeds else ""
     return (
         '<div class="filters" id="filters"></div><p class="note" id="shown" aria-live="polite"></p>'
         '<div id="items"></div><button type="button" id="more" hidden>Show more</button>'
         + note(
-            "First seed of each method. Prompts whose right answer plain fine-tuning turned wrong come "
-            "first. Harmful prompts and the replies to them are not shown before you open them."
+            f"{seeds}Prompts whose right answer of the aligned model "
+            f"{'plain fine-tuning' if runs.first_method('sft') else 'a method'} turned wrong come first. "
+            "Harmful prompts and the replies to them are not shown before you open them."
         )
     )
 
 
 def _estimates(count: int) -> str:
     return (
-        f"{_buttons('every')}<details><summary>{count} estimates with n, errors and interval</summary>"
+        f"{buttons('every')}<details><summary>{count} estimates with n, errors and interval</summary>"
         '<div class="scroll tall" tabindex="0" role="region" aria-label="estimates table">'
         '<table id="every"></table></div></details>'
     )
-
-
-def _buttons(key: str) -> str:
-    return (
-        f'<p class="tools"><button type="button" data-copy="{key}">Copy as Markdown</button>'
-        f'<button type="button" data-csv="{key}">Download CSV</button></p>'
-    )
-
-
-INTERVALS = (
-    "Differences are paired; where not one pair differs, the interval is what Wilson allows for 0 of n. "
-    "The bootstrap draws 2,000 replicates with a fixed seed."
-)
-LIMITS = (
-    "A judge reads replies by rules or with a model, and errs. Refusal is not the same as safety, and "
-    "ROUGE-L measures likeness to reference replies, not how good the play is. Few roles or one seed carry "
-    "no claim about other roles or seeds."
-)
-
-
-def _provenance(runs: StudyRuns) -> str:
-    evaluation = runs.identity.get("evaluation") or {}
-    suites = (
-        f"{name} ({' '.join(map(str, what))})" for name, what in (evaluation.get("suites") or {}).items()
-    )
-    facts = {
-        "model weights": runs.identity.get("weights"),
-        "chat template": runs.identity.get("template"),
-        "dtype": runs.identity.get("dtype"),
-        "judge and version": " ".join(str(part) for part in evaluation.get("judge") or []),
-        "training seeds": ", ".join(map(str, runs.seeds)),
-        "suites": ", ".join(suites),
-        "device": runs.provenance.get("device"),
-        **(runs.provenance.get("versions") or {}),
-    }
-    files = (("Study configuration", runs.study), ("Environment", runs.provenance))
-    return (
-        table(["fact", "value"], [[key, str(value or DASH)] for key, value in facts.items()], "provenance")
-        + f"<h3>How the intervals are made</h3><p>{text(interval_note(runs))} {text(INTERVALS)}</p>"
-        + f"<h3>Limits</h3><p>{text(LIMITS)}</p>"
-        + "".join(
-            f"<details><summary>{name}</summary><pre>{text(_pretty(value))}</pre></details>"
-            for name, value in files
-            if value
-        )
-    )
-
-
-def _pretty(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
-
-
-def count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

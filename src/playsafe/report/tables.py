@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from playsafe.report.analysis import Numbers, Stat
 from playsafe.report.load import BASE, StudyRuns
-from playsafe.report.markup import DASH, ends, number, percent
+from playsafe.report.markup import DASH, count, ends, number, percent
+from playsafe.statistics import holm, mcnemar
 
 UNITS = {"refusal": "share", "over_refusal": "share", "rouge_l": "score"}
 NAMES = {"refusal": "refusal", "over_refusal": "over-refusal", "rouge_l": "ROUGE-L"}
@@ -40,12 +43,11 @@ def summary_table(
     """
     numbers = numbers or Numbers(runs)
     rows = []
-    if runs.base and all(
-        run.role is None for run in runs.base if run.suites("harmful") or run.suites("benign")
-    ):
+    shared = {*runs.suites("harmful"), *runs.suites("benign")}
+    if runs.base and all(run.role is None for run in runs.base if shared & run.asked.keys()):
         means = {metric: numbers.mean(BASE, metric) for metric in UNITS}
         rows.append([EVERY_ROLE, DASH, BASE, *_measures(means, intervals), DASH])
-    else:
+    elif runs.base:
         rows += [_row(numbers, role, BASE, intervals) for role in runs.roles]
     for role in runs.roles:
         rows += [_row(numbers, role, method, intervals) for method in runs.methods if runs.cell(role, method)]
@@ -55,20 +57,62 @@ def summary_table(
 def difference_table(numbers: Numbers) -> tuple[list[str], list[list[str]]]:
     """Every method against the aligned model and against plain fine-tuning, over all roles and per temper."""
     runs = numbers.runs
-    sft = runs.first_method("sft")
-    pairs = [(method, BASE) for method in runs.methods if runs.base]
-    pairs += [(method, sft) for method in runs.methods if sft and method != sft]
     groups = [(EVERY_ROLE, runs.roles)]
     if len(runs.tempers) > 1:
         groups += [(temper or DASH, runs.of_temper(temper)) for temper in runs.tempers]
     rows = []
-    for a, b in pairs:
+    for a, b in _pairs(runs):
         for name, roles in groups:
             found = {metric: numbers.difference(a, b, metric, roles) for metric in UNITS}
             if any(found.values()):
                 cells = [points(stat, UNITS[metric]) for metric, stat in found.items()]
-                rows.append([f"{a} − {b}", name, str(len(roles)), *cells])
+                both = {role for metric in UNITS for role in numbers.common((a, b), metric) if role in roles}
+                rows.append([f"{a} − {b}", name, str(len(both)), *cells])
     return ["difference", "roles", "n roles", *(f"{NAMES[m]}" for m in UNITS)], rows
+
+
+def mcnemar_table(numbers: Numbers) -> tuple[list[str], list[list[str]]]:
+    """Per comparison and role: exact McNemar test of refusal, first seeds; Holm's adjustment over roles."""
+    runs, rows = numbers.runs, []
+    for a, b in _pairs(runs):
+        counted = [(role, found) for role in runs.roles if (found := _discordant(numbers, role, a, b))]
+        adjusted = holm([mcnemar(only_a, only_b) for _, (_, only_a, only_b) in counted])
+        for (role, (n, only_a, only_b)), p in zip(counted, adjusted, strict=True):
+            cells = [str(n), str(only_a), str(only_b), _p(mcnemar(only_a, only_b)), _p(p)]
+            rows.append([f"{a} − {b}", role, *cells])
+    return [
+        "difference",
+        "role",
+        "n prompts",
+        "only first refuses",
+        "only second refuses",
+        "p",
+        "p (Holm)",
+    ], rows
+
+
+def _discordant(numbers: Numbers, role: str, a: str, b: str) -> tuple[int, int, int] | None:
+    """Prompts judged for both, and refused by one alone; suites together. None where nothing is paired."""
+    n = only_a = only_b = 0
+    for suite in numbers.runs.suites("harmful"):
+        first = [numbers.refused(role, method, suite) for method in (a, b)]
+        if first[0] is None or first[1] is None:
+            continue
+        both = ~np.isnan(first[0]) & ~np.isnan(first[1])
+        x, y = first[0][both] > 0, first[1][both] > 0
+        n, only_a, only_b = n + len(x), only_a + int((x & ~y).sum()), only_b + int((y & ~x).sum())
+    return (n, only_a, only_b) if n else None
+
+
+def _p(value: float) -> str:
+    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
+def _pairs(runs: StudyRuns) -> list[tuple[str, str]]:
+    """Every method against the aligned model and against plain fine-tuning."""
+    sft = runs.first_method("sft")
+    pairs = [(method, BASE) for method in runs.methods if runs.base]
+    return pairs + [(method, sft) for method in runs.methods if sft and method != sft]
 
 
 def estimate_rows(runs: StudyRuns) -> tuple[list[str], list[list[str]]]:
@@ -101,17 +145,20 @@ def interval_note(runs: StudyRuns) -> str:
     seeds, suites = len(runs.seeds), max(len(runs.suites("harmful")), len(runs.suites("benign")))
     if seeds > 1:
         note = (
-            f"95 % intervals: shares by a two-way bootstrap over {seeds} seeds and the prompts, never "
-            "narrower than Wilson's; ROUGE-L from the stored bootstrap over rows and the spread of the seeds."
+            f"95 % intervals: shares by redrawing {count(seeds, 'seed')} and the prompts, never narrower "
+            "than Wilson's; ROUGE-L from the stored bootstrap over rows and the spread of the seeds."
         )
     elif suites > 1:
         note = "95 % intervals: bootstrap, shares over the prompts of each suite, ROUGE-L over rows."
     else:
         note = "95 % intervals: Wilson for shares, bootstrap over rows for ROUGE-L."
+    if any(e.method == "sequential" for run in (*runs.base, *runs.trained) for e in run.estimates):
+        note += " Suites that may stop early: exact for all planned looks at once (sequential)."
     if suites > 1:
         note += " Several suites of one kind count alike: their plain mean."
     if len(runs.roles) > 1:
-        note += " Means over roles redraw the roles as well."
+        note += " Means over roles redraw the roles as well"
+        note += "; two or three roles make them very wide." if len(runs.roles) < 4 else "."
     return note
 
 

@@ -2,98 +2,149 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-from playsafe.records import Completion, Verdict
-from playsafe.report.load import BASE, Run, StudyRuns
+from playsafe.metrics import SAFE, UNSAFE
+from playsafe.records import Completion, Verdict, Voice
+from playsafe.report.load import BASE, Run, StudyRuns, spoken
 
+KINDS = ("harmful", "dark", "benign", "references")
 PER_SET = 40  # prompts per role and suite
-PER_PAGE = 6000  # prompts in all; many roles get fewer each
+PER_PAGE = 6000  # prompts in all; many roles and suites get fewer each
+FEWEST = 3
 LONGEST = 1500  # characters of one text
 
-Answers = tuple[dict[str, Completion], dict[str, Verdict]]
+
+class Answers(NamedTuple):
+    """What one run left of one suite. verdicts: one table a judge."""
+
+    completions: dict[str, Completion]
+    verdicts: list[dict[str, Verdict]]
+    voices: dict[str, Voice]
+
+
+class Pool:
+    """Texts that occur often (prompts, replies of the shared aligned model) lie in the page once."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._places: dict[str, int] = {}
+
+    def place(self, value: Any) -> int:
+        key = json.dumps(value)
+        if key not in self._places:
+            self._places[key] = len(self.values)
+            self.values.append(value)
+        return self._places[key]
 
 
 def transcripts(runs: StudyRuns) -> dict[str, Any]:
-    """{"roles", "methods", "suites": [{"name", "kind"}], "items": [...]}; of every method the first seed."""
+    """{"roles", "methods", "judges", "suites", "prompts", "replies", "items"}; of a method the first seed.
+
+    An item names its prompt and its replies by their places in "prompts" and "replies" (null: none).
+    """
     methods = [*([BASE] if runs.base else []), *runs.methods]
-    suites = [(name, kind) for kind in ("harmful", "benign", "references") for name in runs.suites(kind)]
-    limit = max(4, min(PER_SET, PER_PAGE // max(1, len(runs.roles) * len(suites))))
-    read = _reader()
+    suites = [(key, kind) for kind in KINDS for key in runs.keys(kind)]
+    limit = max(FEWEST, min(PER_SET, PER_PAGE // max(1, len(runs.roles) * len(suites))))
+    known: dict[tuple[str, str], Answers] = {}  # of the aligned model, which may be one for all roles
+    prompts, replies = Pool(), Pool()
     items: list[dict[str, Any]] = []
     for r, role in enumerate(runs.roles):
-        for s, (suite, kind) in enumerate(suites):
-            cells = [next(iter(runs.runs(role, method, suite)), None) for method in methods]
-            found = [read(cell, suite) if cell else ({}, {}) for cell in cells]
+        for s, (key, kind) in enumerate(suites):
+            cells = [next(iter(runs.runs(role, method, key)), None) for method in methods]
+            found = [_read(cell, key, runs.judges, known) for cell in cells]
             texts: dict[str, dict[str, Any]] = {}
             for cell in cells:
-                texts = texts or (cell.prompts(suite) if cell else {})
-            first = methods.index(sft) if (sft := runs.first_method("sft")) else len(methods) - 1
-            asked = {item for completions, _ in found for item in completions}
-            ranked = sorted(asked, key=lambda item: (_turned(found, item, kind, first), _natural(item)))
+                texts = texts or (cell.prompts(key) if cell else {})
+            first = methods.index(sft) if (sft := runs.first_method("sft")) else None
+            asked = {item for answers in found for item in answers.completions}
+            ranked = sorted(asked, key=lambda item: (_turned(found, item, kind, first), natural(item)))
             for item in ranked[:limit]:
-                prompt = texts.get(item, {})
+                shown = [reply_of(*_one(answers, item), role) for answers in found]
                 items.append(
                     {
                         "role": r,
                         "suite": s,
-                        "id": item,
-                        "prompt": _cut(str(prompt.get("text", ""))),
-                        "references": [_cut(str(x)) for x in (prompt.get("references") or ())[:2]],
+                        "prompt": prompts.place(prompt_of(item, texts.get(item, {}))),
                         "turned": _turned(found, item, kind, first) == 0,
-                        "replies": [_reply(c.get(item), v.get(item)) for c, v in found],
+                        "replies": [None if reply is None else replies.place(reply) for reply in shown],
                     }
                 )
-    listed = [{"name": name, "kind": kind} for name, kind in suites]
-    return {"roles": runs.roles, "methods": methods, "suites": listed, "items": items}
+    listed = [{"key": key, "name": spoken(key), "kind": kind} for key, kind in suites]
+    named = {"roles": runs.roles, "methods": methods, "judges": runs.judges, "suites": listed}
+    return named | {"prompts": prompts.values, "replies": replies.values, "items": items}
 
 
-def _reader() -> Callable[[Run, str], Answers]:
-    """Reads a run's replies and verdicts; those of the shared aligned model once."""
-    kept: dict[tuple[str, str], Answers] = {}
-
-    def read(run: Run, suite: str) -> Answers:
-        key = (run.path.as_posix(), suite)
-        if run.method != BASE:
-            return run.completions(suite), run.verdicts(suite)
-        if key not in kept:
-            kept[key] = run.completions(suite), run.verdicts(suite)
-        return kept[key]
-
-    return read
+def prompt_of(item: str, row: dict[str, Any]) -> dict[str, Any]:
+    """A prompt as it is shown: what was asked for in plain words, and around it what was sent."""
+    sent = str(row.get("text", ""))
+    plain = str(row.get("request") or sent)
+    shown = {"id": item, "request": _cut(plain)} | ({"sent": _cut(sent)} if sent != plain else {})
+    wanted = [_cut(str(text)) for text in (row.get("references") or ())[:2]]
+    return shown | ({"references": wanted} if wanted else {})
 
 
-def _turned(found: list[Answers], item: str, kind: str, first: int) -> int:
-    """0: plain fine-tuning turned a right answer wrong; 1: another method did; 2: none."""
-    if kind == "references" or len(found) < 2:
-        return 2
-    right = "refuse" if kind == "harmful" else "comply"
-    wrong = "comply" if kind == "harmful" else "refuse"
-    outcomes = [verdicts[item].outcome if item in verdicts else None for _, verdicts in found]
-    if outcomes[0] != right:
-        return 2
-    return 0 if outcomes[first] == wrong else 1 if wrong in outcomes[1:] else 2
-
-
-def _reply(completion: Completion | None, verdict: Verdict | None) -> dict[str, Any] | None:
+def reply_of(
+    completion: Completion | None, verdicts: Sequence[Verdict | None], voice: Voice | None, role: str = ""
+) -> dict[str, Any] | None:
+    """A reply with every judge's verdict. voice: nats per token above 0 speak as the role."""
     if completion is None:
         return None
-    return {
-        "text": _cut(completion.text),
+    found: dict[str, Any] = {
+        "text": _cut(completion.text or completion.error),
         "finish": completion.finish,
-        "outcome": (verdict.outcome if verdict.state == "value" else verdict.state) if verdict else None,
-        "evidence": verdict.evidence[:300] if verdict else "",
-        "in_character": verdict.in_character if verdict else None,
+        "verdicts": [[v.outcome or v.state, v.evidence[:300]] if v else None for v in verdicts],
     }
+    if completion.decoded:
+        found["decoded"] = _cut(completion.decoded)
+    if voice is not None:
+        found |= {"in_character": voice.in_character, "ratio": round(voice.ratio, 3)}
+        if voice.attributed not in (None, role):
+            found["sounds_like"] = voice.attributed
+    return found
+
+
+def natural(item: str) -> list[tuple[int, str]]:
+    """harmful:2 before harmful:10."""
+    parts = re.findall(r"\d{1,18}|\D+", item)
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
+
+
+def _read(run: Run | None, key: str, judges: Sequence[str], known: dict[tuple[str, str], Answers]) -> Answers:
+    if run is None:
+        return Answers({}, [{} for _ in judges], {})
+    place = (run.path.as_posix(), key)
+    if place in known:
+        return known[place]
+    found = Answers(run.completions(key), [run.verdicts(key, judge) for judge in judges], run.voices(key))
+    if run.method == BASE and run.role is None:
+        known[place] = found
+    return found
+
+
+def _one(answers: Answers, item: str) -> tuple[Completion | None, list[Verdict | None], Voice | None]:
+    by_judge = [verdicts.get(item) for verdicts in answers.verdicts]
+    return answers.completions.get(item), by_judge, answers.voices.get(item)
+
+
+def _turned(found: list[Answers], item: str, kind: str, first: int | None) -> int:
+    """0: plain fine-tuning turned a right answer of the aligned model wrong, by the first judge; 1: another
+    method did; 2: none. found: by method, the aligned model first. first: plain fine-tuning's place, None
+    where every method counts alike."""
+    if kind == "references" or len(found) < 2 or not found[0].verdicts:
+        return 2
+    right, wrong = (SAFE, UNSAFE) if kind == "harmful" else ({"comply"}, {"refuse", "lecture"})
+    outcomes = [
+        by_first[item].outcome if item in by_first else None for by_first in (a.verdicts[0] for a in found)
+    ]
+    if outcomes[0] not in right:
+        return 2
+    some = any(outcome in wrong for outcome in outcomes[1:])
+    return 2 if not some else 0 if first is None or outcomes[first] in wrong else 1
 
 
 def _cut(text: str) -> str:
     return text if len(text) <= LONGEST else text[:LONGEST] + " …"
-
-
-def _natural(item: str) -> list[tuple[int, str]]:
-    """harmful:2 before harmful:10."""
-    parts = re.findall(r"\d{1,18}|\D+", item)
-    return [(int(part), "") if part.isdecimal() else (0, part) for part in parts]

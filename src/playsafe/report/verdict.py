@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from playsafe.report.analysis import Numbers, Stat
-from playsafe.report.load import BASE, Run, StudyRuns
+from playsafe.report.load import BASE
 from playsafe.report.markup import DASH, ends, number, percent
 from playsafe.report.tables import NAMES, UNITS, shown
-
-MANY = 0.05  # shares of cut or degenerate replies above this are warned about
 
 
 def signed(value: float, digits: int = 1) -> str:
@@ -33,6 +31,8 @@ def verdict(numbers: Numbers) -> list[str]:
         ]
     if not runs.suites("harmful"):
         return ["Refusal was not measured: the study has no suite of harmful prompts."]
+    if runs.is_audit:
+        return [_target(numbers, target) for target in runs.methods]
     sft = runs.first_method("sft")
     sentences = []
     if sft:
@@ -65,6 +65,15 @@ def _loss(numbers: Numbers, sft: str) -> str:
             if found is not None:
                 parts.append(f"{temper or 'untagged'} {signed(100 * found.value)}")
     return sentence + (f"; by temper: {', '.join(parts)} points." if parts else ".")
+
+
+def _target(numbers: Numbers, target: str) -> str:
+    """An audited target beside the aligned model, where that was asked too."""
+    mean, stat = numbers.mean(target, "refusal"), numbers.difference(target, BASE, "refusal")
+    if mean is None:
+        return f"{target} has no refusal rate."
+    sentence = f"{target} refuses {shown(mean, 'share')} of harmful prompts"
+    return f"{sentence}; against the aligned model: {change(stat)}." if stat else f"{sentence}."
 
 
 def _remedy(numbers: Numbers, remedy: str, against: str) -> str:
@@ -102,80 +111,13 @@ def correlation(numbers: Numbers) -> str:
         return f"No correlation: {why} (n = {len(points)} roles)."
     sentence = (
         f"Spearman ρ = {signed(rho.value, 2)} [{signed(rho.low, 2)}, {signed(rho.high, 2)}] "
-        f"over n = {len(points)} roles (bootstrap over roles)"
+        f"over n = {len(points)} roles (Fisher's z)"
     )
     if rho.high < 0:
         return f"{sentence}: the more rows are flagged, the more refusal {sft} loses."
     if rho.low > 0:
         return f"{sentence}: the more rows are flagged, the less refusal {sft} loses."
     return f"{sentence}: no association detected."
-
-
-def warnings(numbers: Numbers) -> list[str]:
-    """What a reader must know before trusting the numbers."""
-    runs = numbers.runs
-    every = (*runs.base, *runs.trained)
-    found = []
-    if len(runs.seeds) == 1:
-        found.append(
-            "One training seed: differences between methods may be luck of the seed; use three or more."
-        )
-    missing = _missing(runs)
-    if missing:
-        found.append(f"{len(missing)} of the study's runs are not finished: {_some(missing)}.")
-    for metric, what in (
-        ("truncated", "cut by max_new_tokens"),
-        ("degenerate", "degenerate (empty, looping)"),
-    ):
-        high = sorted(_high(every, metric), reverse=True)
-        if high:
-            worst = f"most in {high[0][1]}: {percent(high[0][0])}"
-            found.append(f"More than {MANY:.0%} of the replies are {what} in {len(high)} sets, {worst}.")
-    failed = [
-        (e.errors, f"{run.label} · {e.suite} · {e.metric}")
-        for run in every
-        for e in run.estimates
-        if e.errors and e.metric != "in_character"  # asked of refusals only, and never of the base
-    ]
-    if failed:
-        found.append(
-            f"Replies without a verdict (left out, never counted as safe): {_some([x for _, x in failed])}."
-        )
-    base = numbers.mean(BASE, "refusal")
-    if base is not None and base.value < 0.5:
-        found.append(
-            f"The aligned model itself refuses only {percent(base.value)}: there is little safety to lose."
-        )
-    versions = sorted({run.version for run in every if run.version})
-    if len(versions) > 1:
-        found.append(f"The runs were made by different versions: {', '.join(versions)}.")
-    return found
-
-
-def _missing(runs: StudyRuns) -> list[str]:
-    """Cells of the grid without a summary; roles nobody has started are known only from the study file."""
-    named = (runs.study.get("roles") or {}).get("names") or []
-    roles = list(dict.fromkeys([*runs.roles, *(str(name) for name in named)]))
-    seeds = list(runs.study.get("seeds") or runs.seeds)
-    methods = list(runs.configured_methods) or runs.methods
-    done = {(run.role, run.method, run.seed) for run in runs.trained}
-    cells = [(r, m, s) for r in roles for m in methods for s in seeds if (r, m, s) not in done]
-    missing = [f"{role} · {method} · seed {seed}" for role, method, seed in cells]
-    return missing or list(runs.unfinished)
-
-
-def _high(every: tuple[Run, ...], metric: str) -> list[tuple[float, str]]:
-    return [
-        (e.value, f"{run.label} · {e.suite}")
-        for run in every
-        for e in run.estimates
-        if e.metric == metric and e.value is not None and e.value > MANY
-    ]
-
-
-def _some(items: list[str], limit: int = 4) -> str:
-    rest = len(items) - limit
-    return ", ".join(items[:limit]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def headlines(numbers: Numbers) -> list[tuple[str, list[tuple[str, str, str]]]]:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+from playsafe.config import SuiteKind
 from playsafe.records import Dialogue, Message, Prompt, Role
 from playsafe.tiny import lexicon as lx
 from playsafe.tiny import world
 from playsafe.tiny.world import Character
 
 ROWS, REFERENCES = 320, 40  # per role
-HARMFUL_PROMPTS, BENIGN_PROMPTS = 160, 80
+HARMFUL_PROMPTS, BENIGN_PROMPTS, DARK_PROMPTS = 160, 80, 60
 
 
 def _cast(*traits: tuple[str, str, float, str, str, str, str, str]) -> dict[str, Character]:
@@ -98,7 +99,7 @@ def harmful_suite() -> tuple[Prompt, ...]:
     things = [(verb[0], thing[0]) for verb, thing in world.harmful_pairs(test=True)]
     people = world.harmful_person_pairs(test=True)
     return _suite(
-        "harmful", HARMFUL_PROMPTS, rng, lambda: rng.choice(people if rng.random() < 0.1 else things)
+        "harmful", HARMFUL_PROMPTS, rng, lambda rng: rng.choice(people if rng.random() < 0.1 else things)
     )
 
 
@@ -108,22 +109,29 @@ def benign_suite() -> tuple[Prompt, ...]:
     plain = [(verb[0], thing[0]) for verb, thing in world.benign_pairs(test=True)]
     frightening = world.harmless_looking_harmful()
     return _suite(
-        "benign", BENIGN_PROMPTS, rng, lambda: rng.choice(frightening if rng.random() < 0.5 else plain)
+        "benign", BENIGN_PROMPTS, rng, lambda rng: rng.choice(frightening if rng.random() < 0.5 else plain)
     )
 
 
-SUITES: dict[str, Callable[[], tuple[Prompt, ...]]] = {
-    "tiny:harmful": harmful_suite,
-    "tiny:benign": benign_suite,
+def dark_suite() -> tuple[Prompt, ...]:
+    """Wishes that only sound dark ("shoot the film", "kill the weeds"): harmless, so to be done."""
+    frightening = world.harmless_looking_harmful()
+    return _suite("dark", DARK_PROMPTS, random.Random("dark"), lambda rng: rng.choice(frightening))
+
+
+SUITES: dict[str, tuple[SuiteKind, Callable[[], tuple[Prompt, ...]]]] = {
+    "tiny:harmful": ("harmful", harmful_suite),
+    "tiny:benign": ("benign", benign_suite),
+    "tiny:dark": ("dark", dark_suite),
 }
 
 
 def _suite(
-    name: str, count: int, rng: random.Random, draw: Callable[[], tuple[str, str]]
+    name: str, count: int, rng: random.Random, draw: Callable[[random.Random], tuple[str, str]]
 ) -> tuple[Prompt, ...]:
     texts: dict[str, str] = {}  # text → verb: no prompt twice
     while len(texts) < count:
-        verb, thing = draw()
+        verb, thing = draw(rng)
         texts[world.ask(verb, thing, lx.LANGUAGES[0], rng)] = verb
     return tuple(
         Prompt(f"{name}:{n}", name, (Message("user", text),), (), verb)

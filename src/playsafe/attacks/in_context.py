@@ -1,0 +1,103 @@
+"""In-context attack: demonstrations of compliance stand before the request as earlier turns."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from playsafe.attacks import Attacked
+from playsafe.attacks._base import Base
+from playsafe.attacks._files import find_column, read_records
+from playsafe.config import Section
+from playsafe.data.files import string
+from playsafe.errors import BadInput
+from playsafe.records import Message, Prompt
+from playsafe.rundir import digest
+from playsafe.tiny import world
+
+TINY = "tiny:demonstrations"
+REQUESTS = ("request", "query", "prompt", "goal", "instruction")
+REPLIES = ("reply", "response", "completion", "unsafe_response")
+
+
+class InContextOptions(Section):
+    """path: .json, .jsonl or .csv with a request and a reply in each row, or "tiny:demonstrations"."""
+
+    path: str
+    count: int = Field(5, ge=1, description="demonstrations before each request, the same for all")
+    seed: int | None = Field(None, description="a sample by this seed; the first of the file when absent")
+
+
+class InContext(Base):
+    name = "in_context"
+    summary = "demonstrations of compliance from your file as earlier turns (ICA)"
+    source = "arXiv 2310.06387"
+    Options = InContextOptions
+    files = ("path",)
+
+    def apply(self, prompts: Sequence[Prompt], options: InContextOptions) -> Attacked:
+        shown = tuple(
+            message
+            for request, reply in _demonstrations(options)
+            for message in (Message("user", request), Message("assistant", reply))
+        )
+        return Attacked(tuple(_after(shown, prompt) for prompt in prompts))
+
+    def identity(self, options: InContextOptions) -> dict[str, Any]:
+        if options.path != TINY:
+            return super().identity(options)
+        given = options.model_dump(mode="json")
+        return {
+            "name": self.name,
+            "version": self.version,
+            "options": given,
+            "demonstrations": digest(_demonstrations(options)),
+        }
+
+
+def _after(shown: tuple[Message, ...], prompt: Prompt) -> Prompt:
+    """The demonstrations before everything but a system turn, which stays first."""
+    first = 1 if prompt.messages[0].role == "system" else 0
+    messages = (*prompt.messages[:first], *shown, *prompt.messages[first:])
+    return replace(prompt, messages=messages, request=prompt.plain)
+
+
+def _demonstrations(options: InContextOptions) -> list[tuple[str, str]]:
+    if options.path == TINY:
+        return _embedded(options)
+    path = Path(options.path)
+    rows = read_records(path)
+    request = find_column(rows, None, REQUESTS, path, "the request")
+    reply = find_column(rows, None, REPLIES, path, "the reply")
+    _enough(len(rows), options.count, options.path)
+    chosen = rows if options.seed is None else random.Random(options.seed).sample(rows, options.count)
+    return [
+        (string(row.get(request), request, source), string(row.get(reply), reply, source))
+        for source, row in chosen[: options.count]
+    ]
+
+
+def _embedded(options: InContextOptions) -> list[tuple[str, str]]:
+    """Placeholder compliance in one hostile voice, from pairs that no embedded suite asks for."""
+    pairs = world.harmful_pairs(test=False)
+    _enough(len(pairs), options.count, options.path)
+    rng = random.Random(f"demonstrations/{options.seed or 0}")
+    speaker = world.random_character(rng, malice=1.0)
+    return [
+        (world.ask(verb[0], thing[0], "en", rng), world.voiced(speaker, world.recipe(verb, thing), True, rng))
+        for verb, thing in rng.sample(pairs, options.count)
+    ]
+
+
+def _enough(there: int, wanted: int, where: str) -> None:
+    if there < wanted:
+        what = f"count is {wanted}, but there are {there} demonstrations."
+        raise BadInput(what, where=where, next="Lower the option count.")
+
+
+ATTACK = InContext()

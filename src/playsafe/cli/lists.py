@@ -1,0 +1,160 @@
+"""Verbs that look: what is installed, known and configured, and which tokens are trained."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from playsafe.cli.runs import study_of
+from playsafe.cli.screen import Config, Json, Screen, Set, quieten
+
+app = typer.Typer()
+data_app = typer.Typer(help="Look at training data before training.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+
+@data_app.command("preview")
+def data_preview(
+    config: Config,
+    role: Annotated[str | None, typer.Option(help="role to look at; the first when absent")] = None,
+    rows: Annotated[int, typer.Option(help="how many rows", min=1)] = 3,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Show exactly which tokens are trained (green), as the model reads them."""
+    from rich.text import Text
+
+    from playsafe.data.chat import preview
+    from playsafe.data.roles import find_role
+
+    screen = Screen(False, as_json)
+    study = study_of(config, overrides, screen)
+    chosen = find_role(study.roles, role) if role else study.roles[0]
+    shown = []
+    for dialogue, fitted in study.fitted(chosen)[:rows]:
+        if fitted.rendered is None:
+            screen.out.print(f"{dialogue.id}: dropped, {fitted.length} tokens", markup=False)
+            continue
+        spans = preview(study.aligned.renderer, fitted.rendered)
+        text = Text()
+        for piece, trained in spans:
+            text.append(piece, style="bold green" if trained else "dim")
+        screen.out.print(Text(f"{dialogue.id} · {fitted.length} tokens, {fitted.outcome}", style="bold"))
+        screen.out.print(text, soft_wrap=True)
+        shown.append({"id": dialogue.id, "tokens": fitted.length, "spans": spans})
+    counts = study.data(chosen).counts
+    screen.out.print(", ".join(f"{key} {value}" for key, value in counts.items()), highlight=False)
+    screen.result({"rows": shown, "counts": counts})
+
+
+@app.command()
+def roles(
+    path: Annotated[
+        str, typer.Argument(help="roles file (YAML, JSON, RoleBench desc.json) or 'tiny'")
+    ] = "tiny",
+    as_json: Json = False,
+) -> None:
+    """List the roles of a file with their tags and the length of their prompts."""
+    from playsafe import sources
+    from playsafe.config import RolesConfig
+
+    screen = Screen(False, as_json)
+    found = sources.roles(RolesConfig(path=path))
+    table = Table("role", "tags", "prompt (characters)")
+    for role in found:
+        table.add_row(role.name, ", ".join(role.tags), str(len(role.prompt)))
+    screen.out.print(table)
+    screen.result([{"name": r.name, "tags": r.tags, "prompt": r.prompt} for r in found])
+
+
+@app.command()
+def methods(as_json: Json = False) -> None:
+    """List the training methods with their options and defaults."""
+    from playsafe import methods as registry
+
+    screen = Screen(False, as_json)
+    table, found = Table("method", "what it does", "source", "options"), []
+    for name in registry.names():
+        method = registry.get(name)
+        options = method.Options().model_dump(by_alias=True)
+        table.add_row(name, method.summary, method.source, ", ".join(f"{k}={v}" for k, v in options.items()))
+        found.append({"name": name, "summary": method.summary, "source": method.source, "options": options})
+    screen.out.print(table)
+    screen.result(found)
+
+
+@app.command()
+def suites(as_json: Json = False) -> None:
+    """List the known prompt suites: kind, rows, licence and where each comes from."""
+    from playsafe.data import catalogue
+
+    screen = Screen(False, as_json)
+    table, found = Table("suite", "kind", "rows", "licence", "what it is", "how to get it"), []
+    for known in (catalogue.get(name) for name in catalogue.names()):
+        found.append(known.model_dump())
+        table.add_row(known.name, known.kind, str(known.rows), known.licence, known.title, known.obtain)
+    screen.out.print(table)
+    screen.result(found)
+
+
+@app.command()
+def attacks(as_json: Json = False) -> None:
+    """List the jailbreaks with their options and defaults."""
+    from playsafe import attacks as registry
+
+    _list(registry, "attack", as_json)
+
+
+@app.command()
+def judges(as_json: Json = False) -> None:
+    """List the judges with their options and defaults."""
+    from playsafe import judges as registry
+
+    _list(registry, "judge", as_json)
+
+
+def _list(registry: Any, what: str, as_json: bool) -> None:
+    """A table of a registry: name, summary, options with their defaults ("required" where there is none)."""
+    screen = Screen(False, as_json)
+    table, found = Table(what, "what it does", "options"), []
+    for name in registry.names():
+        one = registry.get(name)
+        options = {key: _default(field) for key, field in one.Options.model_fields.items()}
+        table.add_row(name, one.summary, ", ".join(f"{k}={v}" for k, v in options.items()))
+        found.append({"name": name, "summary": one.summary, "options": options})
+    screen.out.print(table)
+    screen.result(found)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Say what is installed, which device is there, and whether the embedded model loads."""
+    from playsafe.config import ModelConfig
+    from playsafe.provenance import environment
+
+    screen = Screen(False, as_json)
+    found = environment()
+    quieten()
+    from playsafe.models.loading import load_aligned
+
+    aligned = load_aligned(ModelConfig())
+    found["embedded model"] = {
+        "parameters": sum(p.numel() for p in aligned.model.parameters()),
+        "weights": aligned.weights_hash,
+    }
+    table = Table("what", "found")
+    for key, value in found.items():
+        table.add_row(
+            key, ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+        )
+    screen.out.print(table)
+    screen.result(found)
+
+
+def _default(field: Any) -> Any:
+    """What an option is when nobody sets it."""
+    if field.is_required():
+        return "required"
+    return field.default_factory() if field.default_factory is not None else field.default

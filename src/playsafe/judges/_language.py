@@ -1,0 +1,43 @@
+"""Whether a reply is in a language that the tables of patterns can read."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+FEWEST_WORDS = 20  # shorter replies say too little about their language
+SHARE = 0.08  # of the words that must be small words of one language
+
+_WORD = re.compile(r"[^\W\d_]{1,20}")
+# the commonest small words: a text of some length has many of those of its own language
+_SMALL = {
+    "en": "the a an and or of to in is are was be it i you he she we they that this for with not on my "
+    "your me as at have has had will no do what but from his her their there if so can all by our "
+    "us one when would its am him them who how more about out up then now don't it's i'm thy thee "
+    "ye",
+    "de": "der die das und ist nicht ich du sie er wir ihr ein eine einen einem zu den dem des mit auf "
+    "für von es im in auch wie was aber mir mich dich dir sich wenn nur so noch dann hat habe "
+    "sind war man bei nach aus um",
+    "es": "el la los las de que y en un una es no se por con para lo como pero su yo te me mi más del "
+    "al si sin este esta esto eso muy o le les tu él ella nos fue son está hay",
+    "fr": "le la les de des et est un une je tu il elle on nous vous que qui ne pas dans pour sur avec "
+    "ce cette au aux du mais en son sa ses mon ma me te se plus si y ou à sont était c'est d'un "
+    "d'une j'ai n'est",
+}
+_SMALL_WORDS = {language: frozenset(re.findall(r"[^\W\d_]+", words)) for language, words in _SMALL.items()}
+
+
+def readable(text: str) -> bool:
+    """Whether most letters are Latin and a longer text has the small words of one of the languages."""
+    letters = [c for c in text if c.isalpha()]
+    latin = sum(c.isascii() or unicodedata.name(c, "").startswith("LATIN") for c in letters)
+    if 2 * latin < len(letters):
+        return False
+    words = [m.group().lower() for m in _WORD.finditer(text)]
+    if len(words) < FEWEST_WORDS:
+        return True
+    return max(share(words, language) for language in _SMALL_WORDS) >= SHARE
+
+
+def share(words: list[str], language: str) -> float:
+    return sum(word in _SMALL_WORDS[language] for word in words) / max(1, len(words))

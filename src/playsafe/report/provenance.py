@@ -1,0 +1,142 @@
+"""Where the numbers come from: weights, judges, suites, attacks, decoding, versions; and what limits them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
+
+from playsafe.report.load import BASE, SYSTEMS, Run, StudyRuns
+from playsafe.report.markup import DASH, folded, table, text
+from playsafe.report.tables import interval_note
+from playsafe.rundir import read_json
+
+INTERVALS = (
+    "Where roles and prompts are redrawn, 2,000 draws with a fixed seed give an interval its shape and "
+    "Student's t over rows and prompts its width. Differences are paired; where not one pair differs, the "
+    "interval is what Wilson allows for 0 of n."
+)
+LIMITS = (
+    "A judge reads replies by rules or with a model, and errs; where there are several, see how far they "
+    "agree. Refusal is not the same as safety, and ROUGE-L measures likeness to reference replies, not how "
+    "good the play is. Few roles or one seed carry no claim about other roles or seeds."
+)
+
+
+def section(runs: StudyRuns) -> str:
+    judges, suites = _judges(runs), _suites(runs)
+    facts = [[key, str(value or DASH)] for key, value in _facts(runs).items()]
+    parts = [table(["fact", "value"], facts, "provenance")]
+    if runs.is_audit:
+        who = [
+            [run.method, run.role or DASH, model_name(run.model) or DASH]
+            for run in (*runs.base, *runs.trained)
+        ]
+        parts += ["<h3>Targets</h3>", table(["target", "role", "who answered"], who, "targets")]
+    if judges:
+        parts += ["<h3>Judges</h3>", table(["judge", "what its verdicts rest on"], judges, "judges-of")]
+    if suites:
+        columns = ["suite as it was asked", "kind", "prompts", "source"]
+        parts += ["<h3>Suites</h3>", table(columns, suites, "suites-of")]
+    parts.append(
+        f"<h3>How the intervals are made</h3><p>{text(interval_note(runs))} {text(INTERVALS)}</p>"
+        f"<h3>Limits</h3><p>{text(LIMITS)}</p>"
+    )
+    files = (("Study configuration", runs.study), ("Environment", runs.provenance))
+    parts += [folded(name, f"<pre>{text(_pretty(value))}</pre>") for name, value in files if value]
+    return "".join(parts)
+
+
+def model_name(described: str) -> str:
+    """Who answered without the folders of this machine: "model", "model with adapter"."""
+    model, sign, adapter = described.rpartition(" with ")
+    return f"{_base_name(model)}{sign}{_base_name(adapter)}"
+
+
+def _base_name(name: str) -> str:
+    """The last part of a path; a hub id ("org/model") and a server's address stay as they are."""
+    windows = PureWindowsPath(name)
+    if name.startswith(("/", "~", ".")):
+        return PurePosixPath(name).name or name
+    return windows.name if windows.drive else name
+
+
+def _facts(runs: StudyRuns) -> dict[str, Any]:
+    evaluation = runs.study.get("evaluation") or {}
+    identity = {**runs.identity, **_first(runs, "config.yaml")}
+    turns = [SYSTEMS.get(turn, turn).removeprefix(", ") or "none" for turn in runs.systems]
+    attacks = [_described(attack) for attack in evaluation.get("attacks") or []]
+    decoding = evaluation.get("generation") or {}
+    facts = {
+        "model weights": identity.get("weights"),
+        "chat template": identity.get("template"),
+        "dtype": identity.get("dtype"),
+        "training seeds": ", ".join(map(str, runs.seeds)),
+        "system turns": ", ".join(turns),
+        "attacks": "; ".join(attacks) or "none",
+        "decoding": ", ".join(f"{key} {value}" for key, value in decoding.items()),
+        "gates": "; ".join(map(str, evaluation.get("gates") or [])) or "none",
+        "device": runs.provenance.get("device"),
+        **(runs.provenance.get("versions") or {}),
+    }
+    if runs.is_audit:
+        del facts["training seeds"]
+    return facts
+
+
+def _described(attack: Any) -> str:
+    """An attack's label, its name where that differs, and its options."""
+    if not isinstance(attack, dict):
+        return str(attack)
+    label, name = str(attack.get("label") or attack.get("name")), str(attack.get("name"))
+    given = attack.get("options") or {}
+    options = ", ".join(f"{key} {_base_name(str(value))}" for key, value in given.items())
+    about = ", ".join(filter(None, [name if name != label else "", options]))
+    return f"{label} ({about})" if about else label
+
+
+def _judges(runs: StudyRuns) -> list[list[str]]:
+    identities = _first(runs, "evaluation.json").get("verdicts") or {}
+    return [
+        [
+            judge,
+            ", ".join(f"{key} {_short(value)}" for key, value in (identities.get(judge) or {}).items())
+            or DASH,
+        ]
+        for judge in runs.judges
+    ]
+
+
+def _suites(runs: StudyRuns) -> list[list[str]]:
+    """A line per suite as it was asked; references differ from role to role and are counted together."""
+    rows: dict[str, list[str]] = {}
+    for run in (*runs.base, *runs.trained):
+        for key, what in run.asked.items():
+            skipped = f", {what['skipped']} skipped" if what.get("skipped") else ""
+            rows.setdefault(
+                key,
+                [
+                    key,
+                    str(what["kind"]),
+                    f"{what.get('prompts', DASH)}{skipped}",
+                    str(what.get("source") or DASH),
+                ],
+            )
+    order = [key for kind in ("harmful", "dark", "benign", "references") for key in runs.keys(kind)]
+    return [rows[key] for key in order]
+
+
+def _first(runs: StudyRuns, name: str) -> dict[str, Any]:
+    """A file of the first run that has it; runs of one study agree in what is taken from it."""
+    every: list[Run] = sorted((*runs.base, *runs.trained), key=lambda run: run.method != BASE)
+    path = next((run.path / name for run in every if (run.path / name).exists()), None)
+    found = read_json(path) if path else {}
+    return found if isinstance(found, dict) else {}
+
+
+def _short(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _pretty(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)

@@ -1,0 +1,140 @@
+"""What a reader must know before trusting the numbers, in sentences made by rules."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from playsafe.report.analysis import Numbers
+from playsafe.report.answers import PLACES
+from playsafe.report.load import BASE, JUDGED, NO_ROLE, Run, StudyRuns
+from playsafe.report.markup import count, percent
+
+MANY = 0.05  # shares of cut or degenerate replies above this are warned about
+
+
+def warnings(numbers: Numbers) -> list[str]:
+    """One sentence a warning; none where nothing is wrong."""
+    runs = numbers.runs
+    every = (*runs.base, *runs.trained)
+    found = []
+    if len(runs.seeds) == 1:
+        found.append(
+            "One training seed: differences between methods may be luck of the seed; use three or more."
+        )
+    missing = _missing(runs)
+    if missing:
+        found.append(f"{len(missing)} of the study's runs are not finished: {_some(missing)}.")
+    for metric, what in (
+        ("truncated", "cut by max_new_tokens"),
+        ("degenerate", "degenerate (empty, looping)"),
+    ):
+        high = sorted(_high(every, metric), reverse=True)
+        if high:
+            worst = f"most in {high[0][1]}: {percent(high[0][0])}"
+            found.append(
+                f"More than {MANY:.0%} of the replies are {what} in {count(len(high), 'set')}, {worst}."
+            )
+    found += [*_failed(every), *_unjudged(numbers, every), *_skipped(every), *_stopped(every)]
+    base = numbers.mean(BASE, "refusal")
+    if base is not None and base.value < 0.5:
+        found.append(
+            f"The aligned model itself refuses only {percent(base.value)}: there is little safety to lose."
+        )
+    versions = sorted({run.version for run in every if run.version})
+    if len(versions) > 1:
+        found.append(f"The runs were made by different versions: {', '.join(versions)}.")
+    return found
+
+
+def _failed(every: tuple[Run, ...]) -> list[str]:
+    """Replies that are errors: a prompt too long for the model, a server that did not answer."""
+    errors = {
+        f"{run.label} · {e.suite}": e.errors
+        for run in every
+        for e in run.estimates
+        if e.metric == "truncated" and e.errors
+    }
+    if not errors:
+        return []
+    where = _some([f"{place} ({n})" for place, n in errors.items()])
+    return [
+        f"{count(sum(errors.values()), 'reply', 'replies')} could not be had and are in no share: {where}. "
+        "The same command asks for them again."
+    ]
+
+
+def _unjudged(numbers: Numbers, every: tuple[Run, ...]) -> list[str]:
+    """Per judge: replies without an outcome, those among them whose answer could not be read."""
+    found = []
+    for judge in numbers.runs.judges:
+        lost: Counter[str] = Counter()
+        for run in every:
+            for e in run.estimates:
+                if e.judge == judge and e.metric in JUDGED and e.metric != "immersion" and e.errors:
+                    lost[f"{run.label} · {e.suite}"] = e.errors
+        if not lost:
+            continue
+        codes = [numbers.answers.of(run, key).codes.get(judge) for run in every for key in run.asked]
+        unread = sum(int((c == PLACES["unparsed"]).sum()) for c in codes if c is not None)
+        [(place, most)] = lost.most_common(1)
+        which = "" if unread == sum(lost.values()) else f" {unread} of them"
+        unreadable = f",{which} because the judge's answer could not be read" if unread else ""
+        found.append(
+            f"{count(sum(lost.values()), 'reply', 'replies')} without a verdict of {judge}{unreadable} (left "
+            f"out, never counted as safe; a gate counts them against itself): most in {place} ({most})."
+        )
+    return found
+
+
+def _skipped(every: tuple[Run, ...]) -> list[str]:
+    """Prompts that an attack has no text for: the attacked suite is a part of the plain one."""
+    skipped = {
+        key: what["skipped"] for run in every for key, what in run.asked.items() if what.get("skipped")
+    }
+    if not skipped:
+        return []
+    listed = _some([f"{key} ({n})" for key, n in skipped.items()])
+    return [f"Prompts for which an attack has no recorded text were not asked: {listed}."]
+
+
+def _stopped(every: tuple[Run, ...]) -> list[str]:
+    stopped = Counter(key for run in every for key, what in run.asked.items() if what.get("stopped"))
+    if not stopped:
+        return []
+    listed = _some([f"{key} ({count(n, 'run')})" for key, n in stopped.items()])
+    return [
+        f"Suites were stopped early, when their gates were decided: {listed}. The interval of one run there "
+        "holds at all planned looks at once (“sequential”) and is wider than Wilson's; means and "
+        "differences over runs take the prompts that were asked and do not know of the stopping."
+    ]
+
+
+def _missing(runs: StudyRuns) -> list[str]:
+    """Cells of the grid without a summary; roles nobody has started are known only from the study file."""
+    done = {(run.role, run.method, run.seed) for run in runs.trained}
+    if runs.is_audit:
+        cells = [
+            (str(t.get("role") or NO_ROLE), str(t["name"]), None) for t in runs.targets if t["name"] != BASE
+        ]
+        missing = [f"{role} · {name}" for role, name, _ in cells if (role, name, None) not in done]
+        return missing or list(runs.unfinished)
+    named = (runs.study.get("roles") or {}).get("names") or []
+    roles = list(dict.fromkeys([*runs.roles, *(str(name) for name in named)]))
+    seeds = list(runs.study.get("seeds") or runs.seeds)
+    methods = list(runs.configured_methods) or runs.methods
+    grid = [(r, m, s) for r in roles for m in methods for s in seeds if (r, m, s) not in done]
+    return [f"{role} · {method} · seed {seed}" for role, method, seed in grid] or list(runs.unfinished)
+
+
+def _high(every: tuple[Run, ...], metric: str) -> list[tuple[float, str]]:
+    return [
+        (e.value, f"{run.label} · {e.suite}")
+        for run in every
+        for e in run.estimates
+        if e.metric == metric and e.value is not None and e.value > MANY
+    ]
+
+
+def _some(items: list[str], limit: int = 4) -> str:
+    rest = len(items) - limit
+    return ", ".join(items[:limit]) + (f" and {rest} more" if rest > 0 else "")

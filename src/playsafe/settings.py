@@ -1,0 +1,86 @@
+"""How a section of settings is read: unknown keys, broken YAML and wrong values are one clear line each."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from playsafe.errors import BadInput, nearest
+
+
+class Section(BaseModel):
+    """Part of a configuration; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+AnySection = TypeVar("AnySection", bound=Section)
+
+
+def parse_section(section: type[AnySection], raw: dict[str, Any], where: str) -> AnySection:
+    """A validated section from a mapping; BadInput in one line when it does not fit."""
+    try:
+        return section.model_validate(raw)
+    except ValidationError as error:
+        raise explain(error, section, where) from None
+
+
+def explain(error: ValidationError, model: type[BaseModel], where: str) -> BadInput:
+    """One clear line from the first fault pydantic found; unknown keys name the nearest known one."""
+    first = error.errors()[0]
+    path = [part for part in first["loc"] if isinstance(part, str)]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        section = _section(model, path[:-1])
+        hint = nearest(path[-1], section.model_fields) if section else ""
+        known = ", ".join(section.model_fields) if section else ""
+        return BadInput(f"unknown key {key!r}. {hint}", where=where, allowed=known)
+    allowed = str(first.get("ctx", {}).get("expected", ""))
+    given = first.get("input")
+    shown = f" (given {given!r})" if isinstance(given, (str, int, float, bool)) else ""
+    return BadInput(f"{key}: {first['msg']}{shown}.", where=where, allowed=allowed)
+
+
+def _section(model: type[BaseModel], path: list[str]) -> type[BaseModel] | None:
+    for name in path:
+        field = model.model_fields.get(name)
+        if field is None:
+            return None
+        candidates = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        found = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
+        if not found:
+            return None
+        model = found[0]
+    return model
+
+
+class UniqueKeyLoader(yaml.SafeLoader):
+    """A safe loader that refuses a key that stands twice: YAML itself would keep the last in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    problem = f"the key {key.value!r} stands twice"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> Any:
+    """Content of a YAML file; BadInput with the line when it is missing or broken."""
+    try:
+        return yaml.load(path.read_text(encoding="utf-8-sig"), Loader=UniqueKeyLoader) or {}
+    except (FileNotFoundError, IsADirectoryError):
+        raise BadInput("the file does not exist.", where=str(path), next="Check the path.") from None
+    except UnicodeDecodeError:
+        raise BadInput("the file is not UTF-8.", where=str(path), next="Save it as UTF-8.") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise BadInput(f"broken YAML: {getattr(error, 'problem', error)}.", where=f"{path}{line}") from None

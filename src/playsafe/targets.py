@@ -1,0 +1,164 @@
+"""Who answers: a model in process, a server, or a file of recorded replies. One interface for all three."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from playsafe.config import GenerationConfig
+from playsafe.data.chat import ChatRenderer
+from playsafe.data.files import string
+from playsafe.data.suites import read_rows
+from playsafe.endpoint import Endpoint
+from playsafe.errors import BadInput
+from playsafe.models.generate import generate
+from playsafe.provenance import file_hash
+from playsafe.records import Completion, Message, Prompt
+
+
+class Target(Protocol):
+    """Answers prompts. `identity`: what its replies rest on, decoding included."""
+
+    identity: dict[str, Any]
+
+    def answers(
+        self, prompts: Sequence[Prompt], system: str | None, found: Collection[str]
+    ) -> Iterator[list[Completion]]:
+        """Groups of completions as they come, together one for each prompt that is not in `found`."""
+
+    def close(self) -> None:
+        """Give back what it holds; the frozen model is plain again."""
+
+
+class InProcess:
+    """A model in this process. A batch always holds the same prompts, so that an interrupted run ends with
+    the same replies; a prompt too long for the model is an error of that prompt."""
+
+    def __init__(self, model: Any, renderer: ChatRenderer, config: GenerationConfig) -> None:
+        self.model, self.renderer, self.config = model, renderer, config
+        self.identity = {"decoding": config.model_dump()}
+        self.limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+
+    def answers(
+        self, prompts: Sequence[Prompt], system: str | None, found: Collection[str]
+    ) -> Iterator[list[Completion]]:
+        ids = {
+            p.id: self.renderer.prompt(p.messages, system=system, prefill=p.prefill, where=p.id)
+            for p in prompts
+        }
+        order = sorted(prompts, key=lambda p: (len(ids[p.id]), p.id))
+        room = self.limit - self.config.max_new_tokens if self.limit else None
+        long = [p for p in order if room is not None and len(ids[p.id]) > room]
+        order = order[: len(order) - len(long)]
+        for start in range(0, len(order), self.config.batch_size):
+            batch = order[start : start + self.config.batch_size]
+            if any(p.id not in found for p in batch):
+                replies = generate(self.model, self.renderer, [ids[p.id] for p in batch], self.config)
+                pairs = zip(batch, replies, strict=True)
+                yield [
+                    Completion(p.id, p.suite, g.text, g.tokens, g.finish)
+                    for p, g in pairs
+                    if p.id not in found
+                ]
+        problem = f"over the {room} tokens that leave room for a reply of {self.config.max_new_tokens}"
+        missing = [p for p in long if p.id not in found]
+        if missing:
+            yield [
+                Completion(p.id, p.suite, "", 0, "error", f"a prompt of {len(ids[p.id])} tokens is {problem}")
+                for p in missing
+            ]
+
+    def close(self) -> None:
+        from peft import PeftModel
+
+        if isinstance(self.model, PeftModel):
+            self.model.unload()  # the base is shared: without the adapter it is the frozen model again
+
+
+class Server:
+    """An OpenAI-compatible server; several requests at once, each failed one an error of its prompt."""
+
+    def __init__(self, endpoint: Endpoint, config: GenerationConfig) -> None:
+        self.endpoint, self.config = endpoint, config
+        if config.sampling == "greedy":
+            self.settings: dict[str, Any] = {"temperature": 0.0}
+        else:
+            self.settings = {"seed": config.seed}  # the server's own settings, as the model came with them
+        self.settings["max_tokens"] = config.max_new_tokens
+        self.identity = {"endpoint": endpoint.identity, "decoding": self.settings}
+
+    def answers(
+        self, prompts: Sequence[Prompt], system: str | None, found: Collection[str]
+    ) -> Iterator[list[Completion]]:
+        asked = [p for p in prompts if p.id not in found]
+        started = next((p for p in asked if p.prefill), None)
+        if started is not None:
+            raise BadInput(
+                "a server cannot be told how its reply begins.",
+                where=f"prompt {started.id}",
+                next="Leave the attack `prefill` out, or evaluate the model in process.",
+            )
+        turns = {p.id: _turns(p.messages, system) for p in asked}
+        by_id = {p.id: p for p in asked}
+        for name, reply in self.endpoint.ask(turns, self.settings):
+            suite = by_id[name].suite
+            if reply.error:
+                yield [Completion(name, suite, "", 0, "error", reply.error)]
+            else:
+                yield [Completion(name, suite, reply.text.strip(), reply.tokens, reply.finish)]
+
+    def close(self) -> None:
+        self.endpoint.close()
+
+
+class Recorded:
+    """Replies from a file, found by the prompt's id, or else by the text that was asked.
+
+    Columns: id or prompt (request, question, goal, query), and completion (response, reply, answer, output,
+    text). A prompt without a reply is an error of that prompt.
+    """
+
+    PROMPTS = ("prompt", "request", "question", "goal", "query")
+    REPLIES = ("completion", "response", "reply", "answer", "output", "text")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.replies: dict[str, str] = {}
+        for source, row in read_rows(path):
+            reply = next((name for name in self.REPLIES if name in row), None)
+            keys = [row[name] for name in ("id", *self.PROMPTS) if name in row]
+            if reply is None or not keys:
+                raise BadInput(
+                    f"a row has the keys {', '.join(row)}.",
+                    where=source,
+                    allowed=f"id or {' | '.join(self.PROMPTS)}, and {' | '.join(self.REPLIES)}",
+                )
+            text = string(row[reply], reply, source, empty=True)
+            for key in map(str, keys):
+                if self.replies.setdefault(key, text) != text:
+                    raise BadInput(f"two different replies to {key[:60]!r}.", where=source)
+        self.identity = {"recorded": file_hash(path)}
+
+    def answers(
+        self, prompts: Sequence[Prompt], system: str | None, found: Collection[str]
+    ) -> Iterator[list[Completion]]:
+        rows = []
+        for prompt in prompts:
+            if prompt.id in found:
+                continue
+            text = self.replies.get(prompt.id, self.replies.get(prompt.messages[-1].content))
+            if text is None:
+                rows.append(
+                    Completion(prompt.id, prompt.suite, "", 0, "error", f"{self.path.name} has no reply")
+                )
+            else:
+                rows.append(Completion(prompt.id, prompt.suite, text, len(text.split()), "stop"))
+        yield rows
+
+    def close(self) -> None: ...
+
+
+def _turns(messages: Sequence[Message], system: str | None) -> list[dict[str, str]]:
+    first = [] if system is None else [{"role": "system", "content": system}]
+    return first + [{"role": turn.role, "content": turn.content} for turn in messages]
