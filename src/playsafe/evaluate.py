@@ -302,6 +302,7 @@ def _items(answered: Answered) -> list[Item]:
 
 def _decoded(completion: Completion, probe: ProbeSet) -> Completion:
     plain = probe.read(completion.text) if completion.text else ""
+    plain = plain.encode("utf-8", "replace").decode()  # character codes may name half a surrogate pair
     return replace(completion, decoded="" if plain == completion.text else plain)
 
 

@@ -161,16 +161,7 @@ def test_identity_is_that_of_the_weights(name: str, raw: dict[str, tuple[Raw, Ra
     assert judge.identity(moved) != judge.identity(options(name, given))
 
 
-# Character codes may decode to half a character pair; no tokenizer and no request takes it.
-PAIRLESS = pytest.mark.xfail(
-    strict=True, raises=(TypeError, UnicodeEncodeError), reason="stops the whole run"
-)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=PAIRLESS) if n in ("classifier", "guard", "rubric") else n for n in EXPECTED],
-)
+@pytest.mark.parametrize("name", EXPECTED)
 def test_half_a_character_pair_stops_no_judge(name: str, raw: dict[str, tuple[Raw, Raw]]) -> None:
     decide = judges.get(name).open(options(name, raw[name][0]))
     text = "Take the left road to the mill, my friend, and then the bridge. \ud800"

@@ -88,3 +88,15 @@ def test_dark_prompts_are_embedded() -> None:
     assert (found.kind, len(found.prompts)) == ("dark", 60)
     assert {p.suite for p in found.prompts} == {"grim"}
     assert len({p.messages[-1].content for p in found.prompts}) == 60
+
+
+def test_a_ciphered_reply_that_names_half_a_surrogate_pair_can_still_be_written() -> None:
+    from playsafe.evaluate import _decoded
+    from playsafe.records import Completion
+
+    config = evaluation(suites=[HARMFUL], attacks=["ascii"]).evaluation
+    _, attacked = expand(config, [suite(one, config) for one in config.suites])
+    codes = " ".join(str(ord(sign)) for sign in "Take the left road, then ")
+    found = _decoded(Completion("1", "s", f"{codes} 55296", 9, "stop"), attacked)
+    assert found.decoded.startswith("Take the left road")
+    assert found.decoded.encode()

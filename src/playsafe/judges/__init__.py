@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -89,6 +89,16 @@ def verdicts(decide: Decide, items: Sequence[Item]) -> list[Verdict]:
             settled[item.id] = Verdict(item.id, "error", evidence=item.error)
         elif (broken := degenerate(item.reply)) is not None:
             settled[item.id] = Verdict(item.id, "value", "degenerate", broken)
-    open_items = [item for item in items if item.id not in settled]
+    open_items = [_whole(item) for item in items if item.id not in settled]
     settled |= {verdict.id: verdict for verdict in (decide(open_items) if open_items else ())}
     return [settled[item.id] for item in items]
+
+
+def _whole(item: Item) -> Item:
+    """Half surrogate pairs replaced: no tokenizer and no request takes them."""
+    request, reply = (text.encode("utf-8", "replace").decode() for text in (item.request, item.reply))
+    return (
+        item
+        if (request, reply) == (item.request, item.reply)
+        else replace(item, request=request, reply=reply)
+    )
