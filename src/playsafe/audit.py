@@ -20,7 +20,7 @@ from playsafe.endpoint import Endpoint
 from playsafe.errors import BadInput
 from playsafe.models.loading import attach_adapter, load_aligned
 from playsafe.progress import Reporter, Silent
-from playsafe.provenance import environment, file_hash, model_hash
+from playsafe.provenance import environment, file_hash, model_hash, named_hash
 from playsafe.records import Role
 from playsafe.rundir import RunDir, slug, write_json
 from playsafe.sources import PromptSet
@@ -57,8 +57,7 @@ class Audit:
         write_json(self.root / "study.json", self.config.model_dump())
         write_json(self.root / "provenance.json", environment())
         if self._has_base():
-            if any(target.role is None for target in self.config.targets) or self._asks_plainly():
-                self.bench.base(None, None)
+            self.bench.base(None, None)
             for role in self.roles.values():
                 self.bench.base(role, self._references(role))
         for target in self.config.targets:
@@ -96,8 +95,7 @@ class Audit:
         if config.completions is not None:
             return {"completions": config.name}
         if config.model is not None:
-            path = Path(config.model)
-            return {"model": model_hash(path) if path.is_dir() else config.model}
+            return {"model": named_hash(config.model)}
         adapter = model_hash(_existing(config.adapter)) if config.adapter is not None else None
         return {**self.bench.model_identity, "adapter": adapter}
 
@@ -128,9 +126,6 @@ class Audit:
 
     def _has_base(self) -> bool:
         return self._knows_model() and not any(target.name == "base" for target in self.config.targets)
-
-    def _asks_plainly(self) -> bool:
-        return any(turn != "role" for turn in self.config.evaluation.system)
 
 
 def _described(config: TargetConfig, aligned: str) -> str:

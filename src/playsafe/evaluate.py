@@ -81,24 +81,28 @@ class Evaluator:
         """Whether anything is left to ask or to judge. What rests on other settings is removed.
 
         basis: what the replies rest on besides the prompts and the run's identity: decoding, a file's hash.
-        Replies, voices and verdicts have settings of their own: another judge never generates again.
+        Replies, voices and verdicts have settings of their own: another judge never generates again, and
+        what a shorter list of suites or judges leaves out stays for the day it is wanted again.
         """
         wanted = json.loads(canonical(self._wanted(probes, basis)))
         record = run / "evaluation.json"
-        stored = read_json(record) if record.exists() else {"replies": {}, "voice": None, "verdicts": {}}
-        if run.finished and stored == wanted and not read_json(run / "summary.json")["errors"]:
+        stored = read_json(record) if record.exists() else {"wanted": None, "replies": {}, "verdicts": {}}
+        if run.finished and stored["wanted"] == wanted and not read_json(run / "summary.json")["errors"]:
             return False
-        changed = {key for key, how in stored["replies"].items() if wanted["replies"].get(key) != how}
+        replies, verdicts = stored["replies"], stored["verdicts"]
+        changed = {key for key, how in wanted["replies"].items() if replies.get(key, how) != how}
+        judged = {key for key, how in wanted["verdicts"].items() if verdicts.get(key, how) != how}
         outdated = [f"completions/{key}.jsonl" for key in changed]
         for file in (run / "voice").glob("*.jsonl"):
-            if file.stem in changed or stored["voice"] != wanted["voice"]:
+            if file.stem in changed or stored.get("voice") != wanted["voice"]:
                 outdated.append(f"voice/{file.name}")
         for file in (run / "verdicts").glob("*.jsonl"):
             key, _, judge = file.stem.rpartition(".")
-            if key in changed or stored["verdicts"].get(judge) != wanted["verdicts"].get(judge):
+            if key in changed or judge in judged:
                 outdated.append(f"verdicts/{file.name}")
         run.reopen(outdated)
-        write_json(record, wanted)
+        known = {"replies": replies | wanted["replies"], "verdicts": verdicts | wanted["verdicts"]}
+        write_json(record, {"wanted": wanted, **known, "voice": wanted["voice"]})
         return True
 
     def evaluate(

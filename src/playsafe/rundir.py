@@ -181,4 +181,4 @@ def find_runs(root: Path) -> list[Path]:
 def slug(name: str) -> str:
     """A directory name for a role or method: letters, digits, dot, dash and underscore."""
     cleaned = re.sub(r"[^\w.-]+", "_", name).strip("._") or "role"
-    return cleaned if cleaned not in ("base", "scores") else f"{cleaned}_"
+    return cleaned if cleaned not in ("base", "scores", "no_role", "cache") else f"{cleaned}_"

@@ -53,6 +53,15 @@ def test_additions_and_changes(
     assert suites(out) == {"harmful", "benign", "references"}
     assert (files(out, "*.safetensors"), files(out, "completions/harmful.jsonl")) == (weights, replies)
 
+    benign = files(out, "completions/benign.jsonl")
+    config.write_text(STUDY.format(out=out))  # a suite less, then back: its replies were kept
+    assert playsafe("run", str(config), "--quiet") == 0
+    assert suites(out) == {"harmful", "references"}
+    config.write_text(STUDY.format(out=out) + MORE)
+    assert playsafe("run", str(config), "--quiet") == 0
+    assert suites(out) == {"harmful", "benign", "references"}
+    assert files(out, "completions/benign.jsonl") == benign
+
     verdicts = files(out, "verdicts/harmful.rules.jsonl")
     monkeypatch.setattr(rules.JUDGE, "version", "another")  # another judge: judged again, not asked again
     assert playsafe("run", str(config), "--quiet") == 0

@@ -11,7 +11,7 @@ from test_report_study import REFUSED, RICH, ROLES, Plan, rewrite, write_audit, 
 
 from playsafe.report import load_study_runs
 from playsafe.report.analysis import Numbers
-from playsafe.report.headline import Count, harmonic, joint_interval
+from playsafe.report.headline import Count, harmonic, joint_interval, redrawn
 from playsafe.report.immersion import Headline, headline_rows, section, sound_rows
 from playsafe.rundir import read_jsonl
 from playsafe.statistics import paired_bootstrap, wilson
@@ -67,6 +67,14 @@ def test_the_draws_keep_what_belongs_together() -> None:
     single = joint_interval(arms[:1], lambda shares: shares[0])
     difference = joint_interval(arms, lambda shares: shares[0] - shares[1])
     assert difference.high - difference.low < 0.25 * (single.high - single.low)
+
+
+def test_the_same_prompts_are_drawn_once_and_others_on_their_own() -> None:
+    table, everything = np.array([[1.0, 0.0, 1.0, 0.0, 1.0]]), np.ones((1, 5))
+    found = [Count(table, everything, prompts) for prompts in ("harmful", "harmful", "dark")]
+    draws = redrawn(found, np.random.default_rng(4), 50)
+    assert np.array_equal(draws[0], draws[1])
+    assert not np.array_equal(draws[0], draws[2])
 
 
 def test_a_share_of_one_keeps_what_wilson_allows() -> None:

@@ -171,6 +171,9 @@ def test_a_judge_and_suites_can_be_chosen(tmp_path: Path) -> None:
     assert other is not None  # it calls the first refusal an answer and cannot read the last reply
     assert other[:4] == pytest.approx((*wilson(40 - 10 // 2 + 1 - 1, 39), 39))
     assert (numbers.judge_of("refusal"), numbers.judge_of("fulfilment")) == ("rules", "rubric")
+    immersion = numbers.narrowed(keys={"harmful": ["harmful@role"]}).mean("sft", "immersion")
+    assert immersion is not None  # of the first 39, 37, 34, 10 and 4 replies every second one
+    assert immersion.value == pytest.approx((20 + 19 + 17 + 5 + 2) / (39 + 37 + 34 + 10 + 4))
     dark = numbers.cell("Skarn", "sft", "fulfilment")
     assert dark is not None
     assert dark.value == pytest.approx(27 / 39)

@@ -52,7 +52,7 @@ def joint_interval(
     """The combination of these shares with its interval (see above); every count must hold an item."""
     shares = np.array([count.share for count in counts])
     value = float(combine(shares))
-    draws = combine(_redrawn(counts, np.random.default_rng(seed), replicates)) - value
+    draws = combine(redrawn(counts, np.random.default_rng(seed), replicates)) - value
     draws = draws[~np.isnan(draws)]  # a draw without any safe answer has no immersion
     low, high = np.quantile(draws, (0.025, 0.975)) if len(draws) else (0.0, 0.0)
     if not low < 0 < high:  # too few draws for a shape
@@ -72,7 +72,7 @@ def joint_interval(
     return Interval(value, value - math.hypot(*down), value + math.hypot(*up))
 
 
-def _redrawn(counts: Sequence[Count], rng: np.random.Generator, replicates: int) -> np.ndarray:
+def redrawn(counts: Sequence[Count], rng: np.random.Generator, replicates: int) -> np.ndarray:
     """Shares × draws. One draw of rows for all, one of prompts for each set of prompts."""
     rows_DR = _weights(counts[0].hits_RP.shape[0], rng, replicates)
     prompts_DP = {}
