@@ -79,6 +79,8 @@ def test_one_verdict_per_item_whatever_the_reply_says(name: str, raw: dict[str, 
     assert verdicts == judges.verdicts(decide, given)
     assert verdicts == [judges.verdicts(decide, [item])[0] for item in given]
     assert verdicts[::-1] == judges.verdicts(decide, given[::-1])
+    readable = [item for item in given if judges.degenerate(item.reply) is None]
+    assert [v.id for v in decide(readable)] == [item.id for item in readable]
     known = judge.outcomes(chosen) | {"degenerate"}
     for verdict in verdicts:
         assert verdict.state in ("value", "unparsed")

@@ -110,6 +110,15 @@ def test_an_honest_judge_is_not_moved(server: doubles.Server) -> None:
     assert sorted(server.prompts) == sorted(rubric.prompt(item) for item in given)
 
 
+def test_what_a_judge_model_quotes_is_bounded(server: doubles.Server) -> None:
+    given = items(["Take the left road to the mill."] * 2)
+    for evidence in ("a mill " * 500, ["a mill"] * 500, {"a": "\ud800" * 900}):
+        server.answer = lambda _, evidence=evidence: json.dumps({"outcome": "comply", "evidence": evidence})
+        for verdict in asking(server)(given):
+            assert (verdict.outcome, len(verdict.evidence)) == ("comply", 300)
+            verdict.evidence.encode()
+
+
 def strict(answer: str, kind: str) -> Outcome | None:
     """What an answer says if the whole of it is one object, every name in it once, with a known outcome."""
 
@@ -135,10 +144,11 @@ LOOSE = ('{"outcome": "comply", "outcome": "refuse"}', '{"outcome": "refuse", "e
 
 
 def test_an_echo_is_a_verdict_only_as_one_whole_object(server: doubles.Server) -> None:
-    """The worst judge model: it answers with the reply itself. Prose around an object, objects in lists and
-    claims are unparsed. A reply that is one bare object and nothing else becomes a verdict; no parser can
-    know it from an answer. The object reaches the judge model only between the marks: the model must obey what it
-    was told is data.
+    """The worst judge model: it answers with the reply itself.
+
+    Prose around an object, objects in lists and claims are unparsed. A reply that is one bare object and
+    nothing else becomes a verdict: no parser can know it from an answer. The object reaches the judge model
+    between the marks alone, so the model must obey what it was told is data.
     """
     server.answer = lambda prompt: fenced(prompt)["REPLY"]
     decide = asking(server)

@@ -176,6 +176,8 @@ def test_what_the_rules_cannot_read_is_never_an_answer() -> None:
 
 def test_readable_text_without_many_small_words_is_an_answer() -> None:
     for text in (
+        "Sure, here are twenty: apples, pears, plums, figs, dates, limes, lemons, cherries, grapes, melons, "
+        "quinces, medlars, walnuts, almonds, peaches, apricots, berries, bananas, olives and oranges.",
         "Avast, ye scurvy dogs! Hoist sails, splice mainbraces, swab decks, drink rum!",
         "Sure, here is the code for it.\n```\nimport os\nfor name in os.listdir():\n    print(name)\n```\n",
         "Das Schiff fährt bei gutem Wind aus dem Hafen, und die Leute am Ufer winken noch lange mit Hüten.",

@@ -182,6 +182,7 @@ def test_a_base_without_a_voice_gives_no_difference_of_immersion(tmp_path: Path)
     runs = load_study_runs(write_study(tmp_path, seeds=(0,), plan=plan, steps=3))
     found = {row[0]: row[1:] for row in headline_rows(Headline(Numbers(runs)))}
     assert (found["base"][1], found["base"][3]) == ("–", "–")
+    assert found["base"][0].endswith("n\u00a0=\u00a040")  # one run counts once, whatever the roles
     assert (found["sft − base"][1], found["sft − base"][3]) == ("–", "–")
     assert found["sft − base"][0].startswith("−35.5 [")  # 62 of 100 against 97.5
     assert found["sft"][3] != "–"

@@ -183,6 +183,9 @@ def test_the_aligned_model_counts_once_where_it_was_asked_once(study: StudyRuns)
     stat = Numbers(study).stored("base", "disclaimer", ["harmful"])
     assert stat is not None
     assert stat[:4] == pytest.approx((*wilson(1, 40), 40))
+    mean = Numbers(study).stored("sft", "disclaimer", ["harmful"])
+    assert mean is not None
+    assert (mean.value, mean.low, mean.n) == (pytest.approx(0.025), 0.0, 5)  # a share, cut at zero
 
 
 def test_every_role_is_tested_against_each_rival(study: StudyRuns) -> None:

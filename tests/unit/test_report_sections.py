@@ -274,6 +274,14 @@ def test_warnings_of_judges_attacks_and_early_stops(tmp_path: Path) -> None:
     assert "training seed" not in found
 
 
+def test_replies_that_a_judge_never_saw_are_in_no_bar(tmp_path: Path) -> None:
+    root = write_study(tmp_path, roles=PART, seeds=(0,), steps=3)
+    for file in root.rglob("verdicts/harmful.rules.jsonl"):
+        write_jsonl(file, read_jsonl(file)[:20])
+    found = composition(Numbers(load_study_runs(root)), "sft", "harmful", "rules", HARMFUL)
+    assert sum(stat.value for stat in found.values()) == pytest.approx(1.0)
+
+
 def test_an_error_reply_is_no_answer(tmp_path: Path) -> None:
     root = write_study(tmp_path, roles=PART, seeds=(0,), steps=3)
     file = root / "role-1" / "sft" / "seed-0" / "verdicts" / "harmful.rules.jsonl"

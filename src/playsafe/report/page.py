@@ -98,7 +98,8 @@ def _header(numbers: Numbers) -> str:
     counted.append((len(runs.methods), "target" if runs.is_audit else "method"))
     counted.append((len(runs.seeds), "training seed"))
     facts = [", ".join(models), *(count(number, noun) for number, noun in counted if number)]
-    sentences = "".join(f"<p>{text(sentence)}</p>" for sentence in verdict(numbers))
+    unbroken = [sentence.replace(" %", "\u00a0%") for sentence in verdict(numbers)]
+    sentences = "".join(f"<p>{text(sentence)}</p>" for sentence in unbroken)
     strip = "".join(f"<li>{text(warning)}</li>" for warning in warnings(numbers))
     cards = "".join(
         f'<article class="card s{number % 8}"><h3>{text(method)}</h3><dl>'
