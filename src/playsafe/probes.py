@@ -15,7 +15,6 @@ from playsafe.config import AttackConfig, EvaluationConfig, SystemTurn
 from playsafe.errors import BadInput, nearest
 from playsafe.metrics import Kind
 from playsafe.records import Prompt, key_of
-from playsafe.rundir import digest
 from playsafe.sources import PromptSet
 
 
@@ -97,7 +96,7 @@ def _attacked(suite: PromptSet, config: AttackConfig, systems: Sequence[SystemTu
             suite.kind,
             system,
             prompts,
-            f"{suite.source}; attack {digest(asked)}: {asked}",
+            f"{suite.source}; attack " + ", ".join(f"{key} {value}" for key, value in asked.items()),
             skipped,
             {"prompts": suite.hash, "attack": asked, "system": system},
             lambda text: attack.decode(text, options),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from playsafe.assess import Study
 
 app = typer.Typer()
+GATE_ROWS = 20  # decisions on the screen
 
 
 def study_of(config: Path, overrides: list[str] | None, screen: Screen, **changes: Any) -> Study:
@@ -45,10 +46,7 @@ def _finish(root: Path, screen: Screen) -> None:
     screen.out.print(interval_note(runs), style="dim", highlight=False)
     gates, passed = gate_table(runs)
     if gates:
-        gate_rows = Table(*gates[0])
-        for found_row in gates:
-            gate_rows.add_row(*found_row.values())
-        screen.out.print(gate_rows)
+        screen.out.print(_gate_rows(gates))
     screen.out.print(f"page  {page}", soft_wrap=True, highlight=False)
     screen.out.print(f"runs  {root}", soft_wrap=True, highlight=False)
     found = {
@@ -59,6 +57,18 @@ def _finish(root: Path, screen: Screen) -> None:
     screen.result(found | ({"gates": gates, "passed": passed} if gates else {}))
     if not passed:
         raise typer.Exit(1)
+
+
+def _gate_rows(gates: list[dict[str, str]]) -> Table:
+    """What did not pass, as far as a screen takes it; gate.json and the page have all."""
+    failed = [row for row in gates if row["result"] != "pass"]
+    title = f"gates: {len(gates) - len(failed)} of {len(gates)} decisions passed"
+    if len(failed) > GATE_ROWS:
+        title += f"; the first {GATE_ROWS} that did not"
+    table = Table(*gates[0], title=title)
+    for row in failed[:GATE_ROWS]:
+        table.add_row(*row.values())
+    return table
 
 
 @app.command()

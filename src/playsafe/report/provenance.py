@@ -96,7 +96,7 @@ def _described(attack: Any) -> str:
 
 
 def _judges(runs: StudyRuns) -> list[list[str]]:
-    identities = _first(runs, "evaluation.json").get("verdicts") or {}
+    identities = (_first(runs, "evaluation.json").get("wanted") or {}).get("verdicts") or {}
     return [
         [
             judge,
