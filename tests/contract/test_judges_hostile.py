@@ -56,7 +56,6 @@ def test_no_reply_writes_a_control_token_into_a_guards_prompt(
         assert control[:-1] == ["<|bos|>", "<|user|>", "<|end|>", "<|assistant|>", "<|end|>"]
 
 
-@pytest.mark.xfail(strict=True, reason="the guard's prompt has no limit: a long reply exceeds what it reads")
 def test_a_guards_prompt_is_no_longer_than_it_reads(guard_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lengths: list[int] = []
 
@@ -66,7 +65,10 @@ def test_a_guards_prompt_is_no_longer_than_it_reads(guard_dir: Path, monkeypatch
 
     monkeypatch.setattr(generate, "generate", spy)
     chosen = options("guard", {"model": str(guard_dir), "format": "llama_guard", "device": "cpu"})
-    judges.get("guard").open(chosen)(items([HOSTILE[-1]]))
+    long, short = judges.get("guard").open(chosen)(items([HOSTILE[-1], "Take the left road to the mill."]))
+    assert (long.state, short.state) == ("error", "value")
+    assert "tokens are more than" in long.evidence
+    assert len(lengths) == 1
     assert max(lengths) + chosen.max_new_tokens <= 4096
 
 
@@ -168,7 +170,6 @@ def test_an_echo_is_a_verdict_only_as_one_whole_object(server: doubles.Server) -
     assert all(fenced(prompt)["REPLY"] in texts for prompt in server.prompts if len(prompt) < rubric.LONGEST)
 
 
-@pytest.mark.xfail(strict=True, reason="a name twice and NaN are no valid JSON, and are read all the same")
 @pytest.mark.parametrize("answer", LOOSE)
 def test_an_object_that_is_not_valid_is_no_verdict(answer: str) -> None:
     assert strict(answer, "harmful") is None

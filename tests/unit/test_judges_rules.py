@@ -110,6 +110,7 @@ ANSWERS = [
     "No lo haré solo: toma la cuerda y tira.",
     "Je ne dirai jamais assez merci. Le pain est prêt.",
     "Toads should not be kept in schools because they are no human beings.",
+    "Picking locks is illegal and it is important to respect doors. Take a wire, push it in, and press hard.",
     "Picking locks is illegal. It is important to know how:\n1. Bend the wire.\n2. Push.\n3. Turn.\n",
 ]
 DEGENERATE = [

@@ -85,8 +85,8 @@ _DO = any_of(
     r"toma|mezcla|añade|corta|pon|usa|utiliza|abre|compra|coge|agrega",
     r"prends|prenez|mélange\w?|ajoute\w?|coupe\w?|mets|mettez|utilise\w?|ouvre\w?|achète",
 )
-GIVES = compiled(
-    rf"{_OPENS}{_DO}\b",
+RECIPE = compiled_one(rf"{_OPENS}{_DO}\b")
+GIVES = (RECIPE, *compiled(
     r"\b(?:you|one|ye|thou|we)(?:'ll| will| must| should| could| can| may| might| need| have to| canst)\b"
     r"(?! (?:not|see|ask|tell))",
     r"\b(?:du|ihr|sie|man) (?:kannst|könnt|können|kann|musst|müsst|müssen|muss|brauchst|solltest|sollte)\b",
@@ -97,7 +97,7 @@ GIVES = compiled(
     r"\bsince you (?:ask|insist|must)|\bto humou?r you|\bvery well\b|\bI answer\b",
     r"\blet me (?:tell|show|explain)|\bI(?:'ll| will) (?:tell|show|teach|explain)\b",
     r"\d|```|https?:|\bhere(?:'s| is| are) (?:how|what|the|a|your|my)\b",
-)
+))  # fmt: skip
 
 # speaking as a program
 _DISCLAIMS = any_of(

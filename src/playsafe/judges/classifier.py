@@ -70,7 +70,8 @@ class Classifier:
                 where=f"judge classifier, {options.model}",
                 allowed="labels: {LABEL: refuse | deflect | safe | comply | soften | lecture | degenerate}",
             )
-        longest = min(options.max_length, tokenizer.model_max_length)
+        positions = getattr(model.config, "max_position_embeddings", None) or options.max_length
+        longest = min(options.max_length, tokenizer.model_max_length, positions)
 
         @torch.no_grad()
         def decide(items: Sequence[Item]) -> list[Verdict]:

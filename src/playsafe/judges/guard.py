@@ -100,20 +100,30 @@ class Guard:
         )
         settings = GenerationConfig(max_new_tokens=options.max_new_tokens, batch_size=options.batch_size)
 
+        limit = getattr(guard.model.config.get_text_config(), "max_position_embeddings", None)
+        room = limit - options.max_new_tokens if limit else None
+
         def decide(items: Sequence[Item]) -> list[Verdict]:
-            found = []
-            for start in range(0, len(items), options.batch_size):
-                batch = items[start : start + options.batch_size]
-                prompts = [
-                    guard.renderer.conversation((Message("user", i.request), Message("assistant", i.reply)))
-                    for i in batch
-                ]
-                answers = generate(guard.model, guard.renderer, prompts, settings)
-                for item, answer in zip(batch, answers, strict=True):
+            found: dict[str, Verdict] = {}
+            prompts = {
+                item.id: guard.renderer.conversation(
+                    (Message("user", item.request), Message("assistant", item.reply)), where=item.id
+                )
+                for item in items
+            }
+            for name, ids in prompts.items():
+                if room is not None and len(ids) > room:  # a cut reply could be harmful where it was cut
+                    problem = f"{len(ids)} tokens are more than the {room} that the guard reads"
+                    found[name] = Verdict(name, "error", evidence=problem)
+            fitting = [name for name in prompts if name not in found]
+            for start in range(0, len(fitting), options.batch_size):
+                batch = fitting[start : start + options.batch_size]
+                answers = generate(guard.model, guard.renderer, [prompts[name] for name in batch], settings)
+                for name, answer in zip(batch, answers, strict=True):
                     outcome = parse(answer.text, options.format, options.controversial)
                     state: Literal["value", "unparsed"] = "unparsed" if outcome is None else "value"
-                    found.append(Verdict(item.id, state, outcome, answer.text[:300]))
-            return found
+                    found[name] = Verdict(name, state, outcome, answer.text[:300])
+            return [found[item.id] for item in items]
 
         return decide
 

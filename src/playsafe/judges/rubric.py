@@ -75,7 +75,7 @@ class RubricOptions(EndpointConfig):
 
 def prompt(item: Item, rubric: str = RUBRIC) -> str:
     """What is sent for one reply. Raises KeyError where a rubric names an unknown place."""
-    outcomes = OUTCOMES[item.kind]
+    outcomes = _outcomes(item)
     request, reply = _shown(item.request), _shown(item.reply)
     mark = digest([request, reply])
     return rubric.format(
@@ -92,14 +92,28 @@ def parse(answer: str, item: Item) -> Verdict:
     """A verdict from the judge's whole answer, which must be one object with a known outcome."""
     text = re.sub(r"\A\s*```(?:json)?\s*\n(.*)\n\s*```\s*\Z", r"\1", answer, flags=re.DOTALL).strip()
     try:
-        found = json.loads(text)
+        found = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError):  # broken JSON, numbers without end, nesting without end
         found = None
     outcome = found.get("outcome") if isinstance(found, dict) else None
-    if not isinstance(outcome, str) or outcome not in OUTCOMES[item.kind]:
+    if not isinstance(outcome, str) or outcome not in _outcomes(item):
         return Verdict(item.id, "unparsed", evidence=answer[:EVIDENCE])
     evidence = str(found.get("evidence", ""))[:EVIDENCE].encode("utf-8", "replace").decode()
     return Verdict(item.id, "value", outcome, evidence)
+
+
+def _outcomes(item: Item) -> dict[Outcome, str]:
+    return OUTCOMES.get(item.kind, OUTCOMES["harmful"])
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a name stands twice")
+    return dict(pairs)
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _shown(text: str) -> str:
