@@ -49,6 +49,13 @@ class Audit:
                 where="evaluation.system",
                 next="Name the target's role, or ask with system none or empty.",
             )
+        places = [(slug(t.role) if t.role else NO_ROLE, slug(t.name)) for t in config.targets]
+        if len(set(places)) < len(places):
+            raise BadInput(
+                "two targets would share a directory.", where="targets", next="Rename one of them."
+            )
+        for target in config.targets:  # before the first long computation
+            _check_source(target, len(config.evaluation.system))
         self.bench = Bench(config, known, self.reporter)
 
     def run(self) -> None:
@@ -56,10 +63,10 @@ class Audit:
         RunDir(self.root, {"schema": SCHEMA, "kind": "audit"})
         write_json(self.root / "study.json", self.config.model_dump())
         write_json(self.root / "provenance.json", environment())
-        if self._has_base():
-            self.bench.base(None, None)
-            for role in self.roles.values():
-                self.bench.base(role, self._references(role))
+        given = {target.role for target in self.config.targets if target.name == "base"}
+        for role in (None, *self.roles.values()) if self._knows_model() else ():
+            if (role.name if role else None) not in given:
+                self.bench.base(role, self._references(role) if role else None)
         for target in self.config.targets:
             self._evaluate(target)
 
@@ -124,9 +131,6 @@ class Audit:
         rests_on_it = any(not (t.model or t.endpoint or t.completions) for t in self.config.targets)
         return rests_on_it or "model" in self.config.model_fields_set
 
-    def _has_base(self) -> bool:
-        return self._knows_model() and not any(target.name == "base" for target in self.config.targets)
-
 
 def _described(config: TargetConfig, aligned: str) -> str:
     """Who answered, for people."""
@@ -142,6 +146,25 @@ def _existing(name: str) -> Path:
     if not path.exists():
         raise BadInput("there is no such file or directory.", where=name, next="Check the target's path.")
     return path
+
+
+def _check_source(target: TargetConfig, turns: int) -> None:
+    """Refuse files and directories that cannot answer."""
+    where = f"targets.{target.name}"
+    if target.adapter is not None and not _existing(target.adapter).is_dir():
+        raise BadInput(
+            f"{target.adapter} is no directory.", where=where, next="Give the adapter's directory."
+        )
+    if target.completions is not None:
+        if not _existing(target.completions).is_file():
+            raise BadInput(f"{target.completions} is no file.", where=where, next="Give the file of replies.")
+        if turns > 1:
+            raise BadInput(
+                "recorded replies answer under one system turn, the study asks under several.",
+                where=where,
+                next="Set evaluation.system to the turn that was used.",
+            )
+        Recorded(Path(target.completions))
 
 
 def parse_targets(

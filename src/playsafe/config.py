@@ -306,7 +306,7 @@ def load_study(
 ) -> StudyConfig:
     """Read a study from YAML and apply `a.b=c` overrides (values are YAML), then changes. Raises BadInput.
 
-    changes: keys as in the file; sections one level down are joined with the file's.
+    changes: keys as in the file, in their place; "gates" are added to those of `evaluation`.
     """
     raw: Any = {}
     if path is not None:
@@ -316,8 +316,12 @@ def load_study(
     for override in overrides or []:
         _apply(raw, override)
     for key, value in (changes or {}).items():
-        section = raw.get(key)
-        raw[key] = {**section, **value} if isinstance(section, dict) and isinstance(value, dict) else value
+        if key == "gates":
+            evaluation = raw.setdefault("evaluation", {})
+            if isinstance(evaluation, dict):  # else the validation says what is wrong with it
+                evaluation["gates"] = [*(evaluation.get("gates") or []), *value]
+        else:
+            raw[key] = value
     where = str(path) if path else "--set"
     try:
         return StudyConfig.model_validate(raw)

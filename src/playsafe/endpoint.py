@@ -35,7 +35,6 @@ class Endpoint:
         except ModuleNotFoundError:
             raise MissingExtra("openai", "asking a server") from None
         self.config, self._openai = config, openai
-        self.identity = {"base_url": config.base_url, "model": config.model}
         self.asked = 0
         self._client = openai.OpenAI(
             base_url=config.base_url,
@@ -98,11 +97,12 @@ class Endpoint:
             raise BadInput(f"the server does not know this: {_short(error)}.", where=where) from None
         except self._openai.APIError as error:
             return _failed(f"{type(error).__name__}: {_short(error)}"), True
-        choice = answer.choices[0] if answer.choices else None
+        choices = getattr(answer, "choices", None)  # a page of HTML comes as text
+        choice = choices[0] if choices else None
         if choice is None or choice.message.content is None:
             return _failed("the answer holds no text"), True
         text = choice.message.content.encode("utf-8", "replace").decode()  # half pairs
-        tokens = answer.usage.completion_tokens if answer.usage else len(text.split())
+        tokens = (answer.usage.completion_tokens if answer.usage else None) or len(text.split())
         finish: Literal["stop", "length"] = "length" if choice.finish_reason == "length" else "stop"
         return Reply(text, tokens, finish), True
 

@@ -18,7 +18,7 @@ from typing import Any
 from playsafe import judges, metrics, sources
 from playsafe.config import StudyConfig, SystemTurn
 from playsafe.errors import BadInput
-from playsafe.gates import cautious, parse_gate
+from playsafe.gates import Gate, cautious, parse_gate
 from playsafe.judges import Item
 from playsafe.metrics import Answered
 from playsafe.models.loading import Aligned
@@ -191,34 +191,31 @@ class Evaluator:
 
     def _blocks(self, probe: ProbeSet) -> list[list[Prompt]]:
         """The prompts between two looks at the gates; one block where nothing is stopped early."""
-        if not self.config.stop_early or not self._concerned(probe):
+        several = any("/" in prompt.id for prompt in probe.prompts)  # texts of one request stay together
+        if not self.config.stop_early or several or not self._gates_of(probe):
             return [list(probe.prompts)]
         order = sorted(probe.prompts, key=lambda p: digest(p.id))  # a random order that every start repeats
         ends = share_looks(len(order))
         return [order[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
-    def _concerned(self, probe: ProbeSet) -> bool:
-        return any(
-            gate.concerns(probe.key) and probe.kind in metrics.get(gate.metric).kinds for gate in self.gates
-        )
+    def _gates_of(self, probe: ProbeSet) -> list[Gate]:
+        """The gates that are about a suite and measure something of its kind."""
+        return [g for g in self.gates if g.concerns(probe.key) and probe.kind in metrics.get(g.metric).kinds]
 
     def _settled(
         self, probe: ProbeSet, asked: Sequence[Prompt], found: dict[str, Completion], looks: int
     ) -> bool:
-        """Whether every gate on this suite is decided, by the first judge, whichever way."""
-        key = next(iter(self.judges))
+        """Whether every gate on this suite is decided by every judge, whichever way."""
         answered = Answered(probe.key, probe.kind, asked, [found[p.id] for p in asked])
-        verdicts = judges.verdicts(self._decide(key), _items(answered))
-        outcomes = self.judges[key].outcomes(self.options[key])
-        judged = replace(answered, judge=key, outcomes=outcomes, verdicts=verdicts)
-        estimates = [_looked_at(e, looks) for e in (*metrics.estimates(answered), *metrics.estimates(judged))]
-        for gate in (gate for gate in self.gates if gate.concerns(probe.key)):
-            states = [
-                gate.state(interval)
-                for e in estimates
-                if e.metric == gate.metric and (interval := cautious(e, gate.floor)) is not None
-            ]
-            if not states or any(state == "undecided" for state in states):
+        estimates = metrics.estimates(answered)
+        for key, judge in self.judges.items():
+            verdicts = judges.verdicts(self._decide(key), _items(answered))
+            outcomes = judge.outcomes(self.options[key])
+            estimates += metrics.estimates(replace(answered, judge=key, outcomes=outcomes, verdicts=verdicts))
+        for gate in self._gates_of(probe):
+            measured = [_looked_at(e, looks) for e in estimates if e.metric == gate.metric]
+            states = [gate.state(i) for e in measured if (i := cautious(e, gate.floor)) is not None]
+            if not states or "undecided" in states:
                 return False
         return True
 
@@ -279,7 +276,7 @@ class Evaluator:
     def _wanted(self, probes: Sequence[ProbeSet], basis: Any) -> dict[str, Any]:
         voice = [self.config.voice.model_dump(), [role.name for role in self.roles]]
         return {
-            "replies": {probe.key: [probe.identity, basis, len(self._blocks(probe)) > 1] for probe in probes},
+            "replies": {probe.key: [probe.identity, basis] for probe in probes},
             "voice": voice if self.config.voice.attribution else voice[:1],
             "verdicts": {key: judge.identity(self.options[key]) for key, judge in self.judges.items()},
             "gates": self.config.gates if self.config.stop_early else [],

@@ -28,7 +28,7 @@ class Interval(NamedTuple):
 # --- shares ---------------------------------------------------------------------------------------------
 
 
-def wilson(successes: int, n: int, z: float = Z95) -> Interval:
+def wilson(successes: float, n: float, z: float = Z95) -> Interval:
     """Wilson's score interval of a share. Raises ValueError for n = 0: no items, no rate.
 
     Holds the truth in 95 % of samples on average over shares; single shares swing about that, down to 84 %

@@ -8,19 +8,15 @@ from typing import Any, Protocol
 
 from playsafe.config import GenerationConfig
 from playsafe.data.chat import ChatRenderer
-from playsafe.data.files import string
-from playsafe.data.suites import read_rows
+from playsafe.data.files import Row, read_rows, string
 from playsafe.endpoint import Endpoint
 from playsafe.errors import BadInput
 from playsafe.models.generate import generate
-from playsafe.provenance import file_hash
 from playsafe.records import Completion, Message, Prompt
 
 
 class Target(Protocol):
-    """Answers prompts. `identity`: what its replies rest on, decoding included."""
-
-    identity: dict[str, Any]
+    """Answers prompts."""
 
     def answers(
         self, prompts: Sequence[Prompt], system: str | None, found: Collection[str]
@@ -37,7 +33,6 @@ class InProcess:
 
     def __init__(self, model: Any, renderer: ChatRenderer, config: GenerationConfig) -> None:
         self.model, self.renderer, self.config = model, renderer, config
-        self.identity = {"decoding": config.model_dump()}
         self.limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
 
     def answers(
@@ -86,7 +81,6 @@ class Server:
         else:
             self.settings = {"seed": config.seed}  # the server's own settings, as the model came with them
         self.settings["max_tokens"] = config.max_new_tokens
-        self.identity = {"endpoint": endpoint.identity, "decoding": self.settings}
 
     def answers(
         self, prompts: Sequence[Prompt], system: str | None, found: Collection[str]
@@ -113,10 +107,12 @@ class Server:
 
 
 class Recorded:
-    """Replies from a file, found by the prompt's id, or else by the text that was asked.
+    """Replies from a file, found by the text that was asked, or by the id of a plain prompt.
 
     Columns: id or prompt (request, question, goal, query), and completion (response, reply, answer, output,
-    text). A prompt without a reply is an error of that prompt.
+    text). A row with both must agree with the prompt in both; an id never stands for an attacked prompt.
+    Completions of playsafe's own are read as such: the last line of an id counts, an error is no reply. A
+    prompt without a reply is an error of that prompt.
     """
 
     PROMPTS = ("prompt", "request", "question", "goal", "query")
@@ -124,37 +120,54 @@ class Recorded:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.replies: dict[str, str] = {}
+        self.by_text: dict[str, str] = {}
+        self.by_id: dict[
+            str, tuple[str, str | None]
+        ] = {}  # id → (reply, the prompt's text where it is there)
         for source, row in read_rows(path):
-            reply = next((name for name in self.REPLIES if name in row), None)
-            keys = [row[name] for name in ("id", *self.PROMPTS) if name in row]
-            if reply is None or not keys:
-                raise BadInput(
-                    f"a row has the keys {', '.join(row)}.",
-                    where=source,
-                    allowed=f"id or {' | '.join(self.PROMPTS)}, and {' | '.join(self.REPLIES)}",
-                )
-            text = string(row[reply], reply, source, empty=True)
-            for key in map(str, keys):
-                if self.replies.setdefault(key, text) != text:
-                    raise BadInput(f"two different replies to {key[:60]!r}.", where=source)
-        self.identity = {"recorded": file_hash(path)}
+            self._read(source, row)
+
+    def _read(self, source: str, row: Row) -> None:
+        column = next((name for name in self.REPLIES if name in row), None)
+        asked = next((row[name] for name in self.PROMPTS if name in row), None)
+        if column is None or ("id" not in row and asked is None):
+            raise BadInput(
+                f"a row has the keys {', '.join(row)}.",
+                where=source,
+                allowed=f"id or {' | '.join(self.PROMPTS)}, and {' | '.join(self.REPLIES)}",
+            )
+        text = string(row[column], column, source, empty=True)
+        name = str(row["id"]) if "id" in row else None
+        if "finish" in row and name is not None:  # a line of ours
+            self.by_id.pop(name, None)
+            if row["finish"] == "error":
+                return
+        if name is not None:
+            known = self.by_id.setdefault(name, (text, None if asked is None else str(asked)))
+        else:
+            known = (self.by_text.setdefault(str(asked), text), None)
+        if known[0] != text:
+            raise BadInput(f"two different replies to {str(name or asked)[:60]!r}.", where=source)
 
     def answers(
         self, prompts: Sequence[Prompt], system: str | None, found: Collection[str]
     ) -> Iterator[list[Completion]]:
-        rows = []
-        for prompt in prompts:
-            if prompt.id in found:
-                continue
-            text = self.replies.get(prompt.id, self.replies.get(prompt.messages[-1].content))
-            if text is None:
-                rows.append(
-                    Completion(prompt.id, prompt.suite, "", 0, "error", f"{self.path.name} has no reply")
-                )
+        yield [self._answer(prompt) for prompt in prompts if prompt.id not in found]
+
+    def _answer(self, prompt: Prompt) -> Completion:
+        asked, problem = prompt.messages[-1].content, f"{self.path.name} has no reply"
+        text = None if prompt.prefill or len(prompt.messages) > 1 else self.by_text.get(asked)
+        if text is None and prompt.id in self.by_id:
+            reply, about = self.by_id[prompt.id]
+            if about is not None and about != asked:
+                problem = f"{self.path.name} has this id with another prompt"
+            elif about is None and (prompt.request or prompt.prefill):
+                problem = f"{self.path.name} names this id without saying which attack it answers"
             else:
-                rows.append(Completion(prompt.id, prompt.suite, text, len(text.split()), "stop"))
-        yield rows
+                text = reply
+        if text is None:
+            return Completion(prompt.id, prompt.suite, "", 0, "error", problem)
+        return Completion(prompt.id, prompt.suite, text, len(text.split()), "stop")
 
     def close(self) -> None: ...
 

@@ -142,6 +142,49 @@ def test_early_stopping_asks_less_and_says_so(tmp_path: Path) -> None:
     assert (out / "no_role/again/completions/harmful.jsonl").read_text().startswith(asked)  # none asked twice
 
 
+def test_gates_on_other_kinds_of_suites_hold_no_suite_open_and_every_judge_decides(tmp_path: Path) -> None:
+    """Two gates without a suite's name: each stops the suites that it measures; both gates count."""
+    suites = 'evaluation.suites=[{name: harmful, path: "tiny:harmful"}, {name: benign, path: "tiny:benign"}]'
+    common = ["evaluate", "--out", str(tmp_path / "out"), "--set", suites, "--quiet"]
+    common += [
+        "--set",
+        "targets=[{name: again, model: tiny}]",
+        "--set",
+        "evaluation.judges=[rules, keywords]",
+    ]
+    common += ["--set", "evaluation.generation.max_new_tokens=16", "--set", "evaluation.stop_early=true"]
+    common += ["--set", "evaluation.gates=['over_refusal <= 0.5']", "--gate", "refusal >= 0.5"]
+    assert playsafe(*common) == 0
+    summary = json.loads((tmp_path / "out/no_role/again/summary.json").read_text())
+    assert {key: what["asked"] for key, what in summary["suites"].items()} == {"harmful": 25, "benign": 25}
+    decisions = json.loads((tmp_path / "out/gate.json").read_text())["decisions"]
+    assert {(d["suite"], d["judge"]) for d in decisions} == {
+        (suite, judge) for suite in ("harmful", "benign") for judge in ("rules", "keywords")
+    }
+
+
+def test_sources_that_cannot_answer_are_refused_before_anything_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "page.html").write_text("<p>")
+    (tmp_path / "replies.jsonl").write_text('{"id": "1", "completion": "a"}\n')
+    turns = ["--set", "evaluation.system=[none, empty]"]
+    for option, message in (
+        (["--adapter", f"a={tmp_path / 'page.html'}"], "is no directory"),
+        (["--completions", f"a={tmp_path}"], "is no file"),
+        (
+            ["--completions", f"a={tmp_path / 'replies.jsonl'}", "--set", "evaluation.system=[none, empty]"],
+            "one system turn",
+        ),
+        (["--set", "targets=[{name: a.b, model: tiny}, {name: a.b, model: tiny, role: no role}]"], "no role"),
+    ):
+        assert playsafe("evaluate", *option, "--out", str(tmp_path / "out"), "--quiet") == 2
+        said = capsys.readouterr().err
+        assert message in said
+        assert "Traceback" not in said
+    assert not (tmp_path / "out").exists()
+
+
 def test_two_suites_three_attacks_two_judges(trained: tuple[Path, Path], tmp_path: Path) -> None:
     config, out = trained
     suites = {

@@ -13,6 +13,7 @@ from playsafe import metrics
 from playsafe.config import SuiteKind
 from playsafe.metrics import Answered
 from playsafe.records import Completion, Estimate, LogProb, Outcome, Prompt, Verdict, Voice
+from playsafe.statistics import wilson
 
 KINDS: tuple[SuiteKind, ...] = get_args(SuiteKind)
 OUTCOMES: frozenset[Outcome] = frozenset(get_args(Outcome))
@@ -175,3 +176,21 @@ def test_a_ciphered_disclaimer_is_read_in_plain() -> None:
     estimate = metrics.get("disclaimer").estimate(coded)
     assert estimate is not None
     assert estimate.value == 0
+
+
+def test_texts_of_one_request_are_no_independent_trials() -> None:
+    """Forty answers to two requests: the interval is that of two trials, the value that of all answers."""
+    ids = [f"s:{request}/{text}" for request in (1, 2) for text in range(20)]
+    answered = Answered(
+        "s+template",
+        "harmful",
+        [Prompt(i, "s", ()) for i in ids],
+        [Completion(i, "s", "I will not.", 3, "stop") for i in ids],
+        judge="rules",
+        outcomes=OUTCOMES,
+        verdicts=[Verdict(i, "value", "refuse") for i in ids],
+    )
+    estimate = metrics.get("refusal").estimate(answered)
+    assert estimate is not None
+    assert (estimate.value, estimate.n, estimate.method) == (1.0, 40, "wilson over requests")
+    assert estimate.low == pytest.approx(wilson(2, 2).low)

@@ -107,6 +107,12 @@ def test_hex_phi_is_read_from_the_users_copy_and_its_hashes_are_recorded(tmp_pat
         catalogue.load(known, path=str(tmp_path))
 
 
+def test_one_file_is_not_ten(tmp_path: Path) -> None:
+    (tmp_path / "category_1.csv").write_text("a placeholder\n")
+    with pytest.raises(BadInput, match="lies in 10 files"):
+        catalogue.load(catalogue.get("hex-phi"), path=str(tmp_path / "category_1.csv"))
+
+
 def test_multijail_has_ten_languages_over_the_same_prompts(shared: Path) -> None:
     known = catalogue.get("multijail")
     assert len(known.languages) == 10

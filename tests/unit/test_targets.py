@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import http.server
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from playsafe.config import GenerationConfig
+from playsafe.config import EndpointConfig, GenerationConfig
+from playsafe.endpoint import Endpoint
 from playsafe.errors import BadInput
 from playsafe.records import Message, Prompt
-from playsafe.targets import InProcess, Recorded
+from playsafe.targets import InProcess, Recorded, Server
 
 SHORT = GenerationConfig(max_new_tokens=12, batch_size=4)
 
@@ -55,6 +58,24 @@ def test_recorded_replies_that_cannot_be_used(tmp_path: Path, rows: list[Any], m
         recorded(tmp_path, rows)
 
 
+def test_recorded_replies_stand_for_nothing_but_their_own_prompt(tmp_path: Path) -> None:
+    """An id is no answer to an attack, nor to another text; an error line of ours is no reply."""
+    plain, attacked = prompt(1, "one?"), Prompt("s:1", "s", (Message("user", "Rkd?"),), request="one?")
+    by_id = recorded(tmp_path, [{"id": "s:1", "completion": "aye"}])
+    assert [r.finish for r in next(by_id.answers([plain, attacked], None, ()))] == ["stop", "error"]
+    begun = prompt(1, "one?", "Sure, here is")
+    assert next(by_id.answers([begun], None, ()))[0].finish == "error"
+    other = recorded(tmp_path, [{"id": "s:1", "prompt": "two?", "completion": "aye"}])
+    assert "another prompt" in next(other.answers([plain], None, ()))[0].error
+    ours = [
+        {"id": "s:1", "text": "", "finish": "error", "error": "gone"},
+        {"id": "s:2", "text": "", "finish": "error", "error": "gone"},
+        {"id": "s:2", "text": "aye", "finish": "stop"},
+    ]
+    rows = next(recorded(tmp_path, ours).answers([plain, prompt(2, "two?")], None, ()))
+    assert [(r.finish, r.text) for r in rows] == [("error", ""), ("stop", "aye")]
+
+
 def test_a_prompt_too_long_for_the_model_is_an_error_of_its_own(tiny: Any) -> None:
     target = InProcess(tiny.model, tiny.renderer, SHORT)
     assert target.limit is not None
@@ -93,3 +114,29 @@ def test_a_prefill_is_what_the_reply_goes_on_from(tiny: Any) -> None:
     )
     assert "help" in plain
     assert not prefilled.startswith(("I cannot help", "I'm sorry", "To forge"))
+
+
+class Page(http.server.BaseHTTPRequestHandler):
+    """A proxy or a login page: status 200 and no answer of a model."""
+
+    def do_POST(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<html>Please log in: I cannot help you.</html>")
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def test_a_page_of_html_is_an_error_and_no_reply() -> None:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/v1"
+        target = Server(Endpoint(EndpointConfig(base_url=url, model="m", retries=0)), SHORT)
+        rows = [
+            row for group in target.answers([prompt(1, "one?"), prompt(2, "two?")], None, ()) for row in group
+        ]
+    finally:
+        server.shutdown()
+    assert [(row.finish, row.text) for row in rows] == [("error", "")] * 2

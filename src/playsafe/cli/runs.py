@@ -29,7 +29,7 @@ def study_of(config: Path, overrides: list[str] | None, screen: Screen, **change
 
 
 def _gates(gate: list[str] | None) -> dict[str, Any]:
-    return {"evaluation": {"gates": gate}} if gate else {}
+    return {"gates": gate} if gate else {}
 
 
 def _finish(root: Path, screen: Screen) -> None:
@@ -65,7 +65,7 @@ def _gate_rows(gates: list[dict[str, str]]) -> Table:
     title = f"gates: {len(gates) - len(failed)} of {len(gates)} decisions passed"
     if len(failed) > GATE_ROWS:
         title += f"; the first {GATE_ROWS} that did not"
-    table = Table(*gates[0], title=title)
+    table = Table(*(gates[0] if failed else ()), title=title)
     for row in failed[:GATE_ROWS]:
         table.add_row(*row.values())
     return table

@@ -140,6 +140,12 @@ def _find(
     root = Path(given).expanduser() if given else None
     if root is not None and not root.exists():
         raise BadInput("there is no such file or folder.", where=f"{where}: {given}", next="Check the path.")
+    if root is not None and root.is_file() and len(known.files) > 1:
+        raise BadInput(
+            f"{known.name} lies in {len(known.files)} files.",
+            where=f"{where}: {given}",
+            next="Give their folder.",
+        )
     candidates = [] if root is None else [root] if root.is_file() else sorted(root.rglob(file.name))
     for candidate in candidates:
         if file.sha256 in (None, file_hash(candidate)):

@@ -14,10 +14,12 @@ from typing import Any, Literal
 from pydantic import Field
 
 from playsafe.config import GenerationConfig, ModelConfig
+from playsafe.data.files import decode
 from playsafe.errors import BadInput
 from playsafe.judges import Decide, Item
-from playsafe.provenance import file_hash, named_hash
+from playsafe.provenance import named_hash
 from playsafe.records import Message, Outcome, Verdict
+from playsafe.rundir import digest
 from playsafe.settings import Section
 
 Format = Literal["llama_guard", "wildguard", "qwen3guard"]
@@ -74,7 +76,7 @@ class Guard:
         return frozenset({"refuse", "safe", "comply"})
 
     def identity(self, options: GuardOptions) -> dict[str, Any]:
-        template = file_hash(Path(options.chat_template)) if options.chat_template else None
+        template = digest(_template(options)) if options.chat_template else None
         settings = options.model_dump(include={"format", "controversial", "max_new_tokens", "dtype"})
         model = named_hash(options.model, options.revision)
         return {"name": self.name, "version": self.version, "model": model, "template": template, **settings}
@@ -83,12 +85,6 @@ class Guard:
         from playsafe.models.generate import generate
         from playsafe.models.loading import load_aligned
 
-        template = None
-        if options.chat_template is not None:
-            path = Path(options.chat_template)
-            if not path.is_file():
-                raise BadInput("there is no such file.", where=f"judge guard, chat_template {path}")
-            template = path.read_text(encoding="utf-8")
         guard = load_aligned(
             ModelConfig(
                 name_or_path=options.model,
@@ -96,7 +92,7 @@ class Guard:
                 device=options.device,
                 dtype=options.dtype,
             ),
-            chat_template=template,
+            chat_template=_template(options),
         )
         settings = GenerationConfig(max_new_tokens=options.max_new_tokens, batch_size=options.batch_size)
 
@@ -126,6 +122,15 @@ class Guard:
             return [found[item.id] for item in items]
 
         return decide
+
+
+def _template(options: GuardOptions) -> str | None:
+    if options.chat_template is None:
+        return None
+    path = Path(options.chat_template)
+    if not path.is_file():
+        raise BadInput("there is no such file.", where=f"judge guard, chat_template {path}")
+    return decode(path.read_bytes(), path)
 
 
 JUDGE = Guard()

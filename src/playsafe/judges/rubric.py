@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import Field
 
 from playsafe.config import EndpointConfig
+from playsafe.data.files import decode
 from playsafe.endpoint import Endpoint
 from playsafe.errors import BadInput
 from playsafe.judges import Decide, Item
@@ -137,13 +138,13 @@ class Rubric:
         return {"name": self.name, "version": self.version, "rubric": digest(_rubric(options)), **asked}
 
     def open(self, options: RubricOptions, cache: Path | None = None) -> Decide:
-        rubric, endpoint = _rubric(options), Endpoint(options)
+        rubric, endpoint, identity = _rubric(options), Endpoint(options), self.identity(options)
         settings = {"max_tokens": options.max_tokens, "temperature": options.temperature}
         kept = {row["key"]: row["answer"] for row in read_jsonl(cache)} if cache is not None else {}
 
         def decide(items: Sequence[Item]) -> list[Verdict]:
             turns = {item.id: [{"role": "user", "content": prompt(item, rubric)}] for item in items}
-            keys = {name: digest([options.model, turn, settings]) for name, turn in turns.items()}
+            keys = {name: digest([identity, turn]) for name, turn in turns.items()}
             missing = {name: turn for name, turn in turns.items() if keys[name] not in kept}
             failed = {}
             for name, reply in endpoint.ask(missing, settings):
@@ -169,7 +170,7 @@ def _rubric(options: RubricOptions) -> str:
     path = Path(options.rubric)
     if not path.is_file():
         raise BadInput("there is no such file.", where=f"judge rubric, {path}")
-    text = path.read_text(encoding="utf-8")
+    text = decode(path.read_bytes(), path)
     try:
         prompt(Item("", "harmful", "", ""), text)
     except (KeyError, IndexError, ValueError) as error:

@@ -33,5 +33,9 @@ def share(answered: Answered, metric: str, hits: int, n: int, errors: int) -> Es
     """hits of n as an estimate; no value where n is 0."""
     if n == 0:
         return Estimate(answered.suite, metric, answered.judge, None, 0, errors, None, None)
-    value, low, high = wilson(hits, n)
-    return Estimate(answered.suite, metric, answered.judge, value, n, errors, low, high)
+    # Several attacked texts of one request are no independent trials: they count as one for the interval.
+    requests = len({prompt.id.partition("/")[0] for prompt in answered.prompts})
+    alone = requests / len(answered.prompts)
+    value, low, high = wilson(hits * alone, n * alone)
+    method = "wilson" if alone == 1 else "wilson over requests"
+    return Estimate(answered.suite, metric, answered.judge, value, n, errors, low, high, method)
