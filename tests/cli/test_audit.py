@@ -172,10 +172,7 @@ def test_sources_that_cannot_answer_are_refused_before_anything_is_asked(
     for option, message in (
         (["--adapter", f"a={tmp_path / 'page.html'}"], "is no directory"),
         (["--completions", f"a={tmp_path}"], "is no file"),
-        (
-            ["--completions", f"a={tmp_path / 'replies.jsonl'}", "--set", "evaluation.system=[none, empty]"],
-            "one system turn",
-        ),
+        (["--completions", f"a={tmp_path / 'replies.jsonl'}", *turns], "one system turn"),
         (["--set", "targets=[{name: a.b, model: tiny}, {name: a.b, model: tiny, role: no role}]"], "no role"),
     ):
         assert playsafe("evaluate", *option, "--out", str(tmp_path / "out"), "--quiet") == 2
