@@ -174,6 +174,7 @@ except BadInput as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("right", [True, False])
 def test_a_file_comes_from_the_hub_and_its_hash_is_checked(shared: Path, tmp_path: Path, right: bool) -> None:
     content = (

@@ -15,6 +15,8 @@ import pytest
 
 from playsafe import statistics as s
 
+pytestmark = pytest.mark.slow  # nine seconds of simulation
+
 Rng = np.random.Generator
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(80)
 

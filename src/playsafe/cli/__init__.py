@@ -42,3 +42,12 @@ def main() -> None:
     except KeyboardInterrupt:
         Console(stderr=True).print("interrupted; repeat the command to continue")
         sys.exit(130)
+    finally:
+        _leave_group()
+
+
+def _leave_group() -> None:
+    """End a launcher's process group: its threads abort a process now and then at its end."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
