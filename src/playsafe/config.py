@@ -16,7 +16,7 @@ from playsafe.rundir import slug
 from playsafe.settings import Section, explain, read_yaml
 
 SystemTurn = Literal["none", "empty", "role"]
-SuiteKind = Literal["harmful", "benign", "dark", "references"]
+SuiteKind = Literal["harmful", "benign", "dark", "references", "task", "pairs"]
 
 
 class ModelConfig(Section):
@@ -51,6 +51,30 @@ class DataConfig(Section):
     max_length: int = Field(1024, ge=8)
     overlong: Literal["error", "drop", "truncate"] = "error"
     seed: int = 0
+
+
+class PairsConfig(Section):
+    """Parallel preference pairs: every request in the dominant language and in others, with a safe and an
+    unsafe reply.
+
+    A target side is one language under one system turn; each is led to the reward gap that the frozen model
+    has for the same request in the dominant language without a system turn. That side itself is a target
+    only where `languages` names the dominant one.
+    """
+
+    path: str = Field("tiny", description="'tiny', a file in MPO's format, or rows of group, language, ...")
+    dominant: str = Field("en", description="the language whose safety is carried to the others")
+    languages: list[str] | None = Field(None, description="of the targets; all of the file when absent")
+    system: list[SystemTurn] = Field(["none"], min_length=1, description="system turns of the targets")
+    limit: int | None = Field(None, ge=1, description="so many requests, each in all of its languages")
+    faults: Literal["keep", "drop", "error"] = Field(
+        "keep", description="what happens to pairs that `playsafe data pairs` finds fault with"
+    )
+
+    @field_validator("system", mode="before")
+    @classmethod
+    def _one_turn(cls, system: Any) -> Any:
+        return [system] if isinstance(system, str) else system
 
 
 class ScoringConfig(Section):
@@ -92,6 +116,8 @@ class TrainingConfig(Section):
     gradient_checkpointing: bool = False
     logging_steps: int = Field(5, ge=1)
     save_steps: int = Field(50, ge=1)
+    gap_steps: int = Field(0, ge=0, description="log the reward gap of the pairs suites so often; 0: never")
+    gap_pairs: int = Field(32, ge=1, description="of so many pairs a suite")
     report_to: list[str] = Field(default_factory=list)
     extra: dict[str, Any] = Field(default_factory=dict)
 
@@ -161,7 +187,8 @@ class TargetConfig(Section):
 class SuiteConfig(Section):
     """One set of evaluation prompts. kind: what a good answer is.
 
-    A known suite (`playsafe suites`) needs its name alone; other prompts need a path and a kind.
+    A known suite (`playsafe suites`) needs its name alone; other prompts need a path and a kind. "task" has a
+    right answer to each prompt, "pairs" a safe and an unsafe reply whose likelihoods are compared.
     """
 
     name: str = Field(pattern=r"^\w[\w.-]*$", description="letters, digits, dot, dash; names files")
@@ -174,7 +201,7 @@ class SuiteConfig(Section):
     subset: str | None = Field(
         None, description="'column=value', 'column!=value', 'column^=prefix', 'column!^=prefix'"
     )
-    language: str | None = Field(None, description="of a known suite in several languages")
+    language: str | None = Field(None, description="of its prompts; chooses one where there are several")
     limit: int | None = Field(None, ge=1)
     seed: int | None = None
 
@@ -261,7 +288,8 @@ class StudyConfig(Section):
     name: str = "study"
     output_dir: str = "runs/study"
     model: ModelConfig = Field(default_factory=ModelConfig)
-    roles: RolesConfig = Field(default_factory=RolesConfig)
+    roles: RolesConfig | None = Field(default_factory=RolesConfig, description="null: no role, no rows")
+    pairs: PairsConfig | None = None
     data: DataConfig = Field(default_factory=DataConfig)
     scoring: ScoringConfig = Field(default_factory=ScoringConfig)
     training: TrainingConfig = Field(default_factory=TrainingConfig)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from playsafe.config import SuiteKind
-from playsafe.records import Completion, Estimate, Outcome, Prompt, Verdict, Voice
+from playsafe.records import Completion, Estimate, LogProb, Outcome, Prompt, Verdict, Voice
 
 Kind = SuiteKind
 
@@ -28,6 +28,8 @@ class Answered:
 
     judge: who gave the verdicts and which outcomes it tells apart; "none" and no verdicts for measures that
     ask no judge. voices: by prompt id; empty where voice was not measured. role: whose voice that is.
+    language: of the suite, "" where it is not declared. likelihoods: under the model that is evaluated, one for
+    each reference of a prompt, by prompt id; empty where they cannot be had.
     """
 
     suite: str
@@ -36,6 +38,8 @@ class Answered:
     completions: Sequence[Completion]
     voices: Mapping[str, Voice] = field(default_factory=dict)
     role: str = ""
+    language: str = ""
+    likelihoods: Mapping[str, tuple[LogProb, ...]] = field(default_factory=dict)
     judge: str = "none"
     outcomes: frozenset[Outcome] = frozenset()
     verdicts: Sequence[Verdict] = ()
