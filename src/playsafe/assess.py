@@ -1,7 +1,7 @@
 """The grid of a study: roles × methods × seeds, stage by stage, each cell in its own run directory.
 
     <output_dir>/<role>/scores/          RDS scores of the role's rows
-    <output_dir>/<role>/<method>/seed-N/ one training run and its evaluation
+    <output_dir>/<role>/<method>/seed-N/ one training run and its evaluation; <role> is no_role without one
     (and the base runs of `playsafe.bench`)
 
 Every stage goes on where it stopped; a finished cell is never computed again.
@@ -9,16 +9,17 @@ Every stage goes on where it stopped; a finished cell is never computed again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playsafe import checks, methods, sources
+from playsafe import checks, methods, pairing, sources
 from playsafe.arguments import check_settings, training_arguments
-from playsafe.bench import Bench
+from playsafe.bench import Bench, place
 from playsafe.config import MethodConfig, ModelConfig, StudyConfig
 from playsafe.data.chat import Fitted, render_dialogue
-from playsafe.data.collate import TrainRow
+from playsafe.data.collate import Row, TrainRow
 from playsafe.errors import BadInput
 from playsafe.models.loading import Aligned, attach_adapter, load_weights
 from playsafe.progress import Reporter, Silent
@@ -30,20 +31,27 @@ from playsafe.sources import RoleData, system_text
 from playsafe.targets import InProcess
 from playsafe.train import train
 
-NOT_NUMBERS = {"save_steps", "logging_steps", "report_to"}  # training settings that change no number
+NOT_NUMBERS = {
+    "save_steps",
+    "logging_steps",
+    "report_to",
+    "gap_steps",
+    "gap_pairs",
+}  # training settings that change no number
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One training run of the grid."""
 
-    role: Role
+    role: Role | None
     method: MethodConfig
     seed: int
 
     @property
     def label(self) -> str:
-        return f"{self.role.name} · {self.method.key} · seed {self.seed}"
+        who = f"{self.role.name} · " if self.role else ""
+        return f"{who}{self.method.key} · seed {self.seed}"
 
 
 class Study:
@@ -53,7 +61,7 @@ class Study:
         self.config, self.reporter = config, reporter or Silent()
         self.several = ranks()[1] > 1  # started by a launcher with several processes: training alone
         self.root = Path(config.output_dir)
-        self.roles = sources.roles(config.roles)
+        self.roles = sources.roles(config.roles) if config.roles is not None else []
         names = [slug(role.name) for role in self.roles]
         twice = next((n for n in names if names.count(n) > 1), None)
         if twice:
@@ -62,14 +70,23 @@ class Study:
                 where="roles.names",
                 next="Name each role once; names must differ in letters or digits.",
             )
-        if not self.roles:
-            raise BadInput("the study has no role.", where="roles.names")
+        if not self.roles and config.roles is not None:
+            raise BadInput(
+                "the study has no role.", where="roles.names", next="`roles: null` is a study without roles."
+            )
         if config.targets:
             raise BadInput(
                 "targets are not trained here.", where="targets", next="Use `playsafe evaluate STUDY.yaml`."
             )
         for method in config.methods:
-            methods.parse_options(method)
+            self._check_rows(method)
+        if not self.roles and "role" in (config.training.system, *config.evaluation.system):
+            raise BadInput("a study without roles has no role prompt.", where="system", allowed="none, empty")
+        if config.pairs is not None and config.data.overlong == "truncate":
+            raise BadInput(
+                "preference pairs are not truncated.", where="data.overlong", allowed="error, drop"
+            )
+        self.pairs = pairing.read_pairs(config.pairs, has_role=bool(self.roles)) if config.pairs else None
         self.bench = Bench(config, self.roles, self.reporter)
         self._fitted: dict[str, list[tuple[Dialogue, Fitted]]] = {}
 
@@ -100,7 +117,21 @@ class Study:
         return self._fitted[role.name]
 
     def cells(self) -> list[Cell]:
-        return [Cell(r, m, s) for r in self.roles for m in self.config.methods for s in self.config.seeds]
+        roles: Sequence[Role | None] = self.roles or [None]
+        return [Cell(r, m, s) for r in roles for m in self.config.methods for s in self.config.seeds]
+
+    def rendered_pairs(self, role: Role | None) -> list[pairing.RenderedPair]:
+        """The study's preference pairs as a role's targets, without those over max_length."""
+        if self.pairs is None:
+            return []
+        data = self.config.data
+        found = pairing.render_pairs(
+            self.pairs, self.aligned.renderer, role, data.max_length, drop=data.overlong == "drop"
+        )
+        if len(found) < len(self.pairs.targets):
+            lost = len(self.pairs.targets) - len(found)
+            self.reporter.note(f"{lost} of {len(self.pairs.targets)} pairs are over max_length and dropped")
+        return found
 
     def open(self) -> None:
         """Read all rows and claim the output directory; refuses bad rows and another study's directory.
@@ -109,6 +140,13 @@ class Study:
         """
         for role in self.roles:
             self.fitted(role)
+        self.rendered_pairs(next(iter(self.roles), None))
+        if self.pairs is not None and self.pairs.faults:
+            dropped = self.pairs.counts["dropped"]
+            self.reporter.note(
+                f"the pairs have {len(self.pairs.faults)} faults, {dropped} are dropped for them; "
+                "`playsafe data pairs` lists them"
+            )
         data = self.config.data.model_dump()
         training = self.config.training.model_dump(exclude=NOT_NUMBERS)
         identity = {
@@ -117,6 +155,8 @@ class Study:
             "training": training,
             "scoring": {"threshold": self.config.scoring.threshold},
         }
+        if self.config.pairs is not None:
+            identity["pairs"] = self.config.pairs.model_dump()
         check_settings(self.config.training)
         training_arguments(self.config.training, self.root, seed=0, device=self.aligned.device)
         RunDir(self.root, identity)
@@ -170,11 +210,13 @@ class Study:
         """Train one cell; the run directory then holds training.json and the weights."""
         role, config = cell.role, self.config
         method, options = methods.get(cell.method.name), methods.parse_options(cell.method)
-        data = self.data(role)
+        identity: dict[str, Any] = {"role": [role.name, self.data(role).hash] if role else None}
+        if self.pairs is not None and method.pairs(options) is not None:
+            identity["pairs"] = self.pairs.hash
         run = self._run(
             self.path(cell),
             kind="run",
-            role=[role.name, data.hash],
+            **identity,
             method=[method.name, options.model_dump()],
             seed=cell.seed,
             training=config.training.model_dump(exclude=NOT_NUMBERS),
@@ -182,28 +224,11 @@ class Study:
         )
         if (run / "training.json").exists():
             return run
-        scores = self.score(role) if method.needs_scores(options) else {}
         if getattr(options, "threshold", 0.0) is None:
             options = options.model_copy(update={"threshold": config.scoring.threshold})
-        fitted = [(d, f.rendered) for d, f in self.fitted(role) if f.rendered is not None]
-        checks.all_accounted(len(data.train), len(fitted), len(self.fitted(role)) - len(fitted))
-        subset = method.subset([d.id for d, _ in fitted], scores, options, cell.seed)
-        write_json(
-            run / "subset.json",
-            {
-                "rule": subset.rule,
-                "threshold": subset.threshold,
-                "share": subset.share,
-                "ids": sorted(subset.ids),
-            },
-        )
-        rows = []
-        for number, (dialogue, rendered) in enumerate(fitted):
-            weighed = method.weigh(rendered.ids, rendered.reply_mask, dialogue.id in subset.ids, options)
-            rows.append(TrainRow(number, rendered.ids, weighed.weights, weighed.counts))
+        rows, about = self._rows(cell, run, method, options)
         run.status("training", rows=len(rows))
         renderer = self.aligned.renderer
-        pad = renderer.tokenizer.pad_token_id
         with self.reporter.task(f"train {cell.label}", None) as advance:
             result = train(
                 self.aligned.model,
@@ -213,30 +238,66 @@ class Study:
                 config.training,
                 run.path,
                 seed=cell.seed,
-                pad_id=pad if pad is not None else renderer.end_of_turn,
+                pad_id=self._pad_id,
                 end_of_turn=renderer.end_of_turn,
                 second_model=lambda: load_weights(config.model),
+                gaps=self.bench.gap_probe(role) if config.training.gap_steps else None,
                 progress=lambda step, total: advance(1, total),
             )
         if config.training.lora is None:
             renderer.tokenizer.save_pretrained(run / "model")  # so that the directory is a model of its own
             self.bench.forget()
-        dropped = len(data.train) - len(rows)
-        counts = {**data.counts, "trained": len(rows), "dropped": dropped}
-        write_json(
-            run / "training.json", {**result, "share": subset.share, "rule": subset.rule, "counts": counts}
-        )
+        write_json(run / "training.json", {**result, **about})
         return run
+
+    def _rows(self, cell: Cell, run: RunDir, method: Any, options: Any) -> tuple[list[Row], dict[str, Any]]:
+        """What a cell is trained on: the role's rows, weighed, and the pairs where the method takes them; and
+        what training.json says of them."""
+        role = cell.role
+        rows: list[Row] = []
+        about: dict[str, Any] = {"share": None, "rule": "none", "counts": {}}
+        if role is not None:
+            data, every = self.data(role), self.fitted(role)
+            scores = self.score(role) if method.needs_scores(options) else {}
+            fitted = [(d, f.rendered) for d, f in every if f.rendered is not None]
+            checks.all_accounted(len(data.train), len(fitted), len(every) - len(fitted))
+            subset = method.subset([d.id for d, _ in fitted], scores, options, cell.seed)
+            chosen = {"rule": subset.rule, "threshold": subset.threshold, "share": subset.share}
+            write_json(run / "subset.json", {**chosen, "ids": sorted(subset.ids)})
+            for number, (dialogue, rendered) in enumerate(fitted):
+                weighed = method.weigh(rendered.ids, rendered.reply_mask, dialogue.id in subset.ids, options)
+                rows.append(TrainRow(number, rendered.ids, weighed.weights, weighed.counts))
+            counts = {**data.counts, "trained": len(rows), "dropped": len(data.train) - len(rows)}
+            about = {"share": subset.share, "rule": subset.rule, "counts": counts}
+        use = method.pairs(options)
+        if use is not None and self.pairs is not None:
+            rendered_pairs = self.rendered_pairs(role)
+            rows += pairing.pair_rows(
+                self.aligned.model,
+                rendered_pairs,
+                use,
+                first=len(rows),
+                pad_id=self._pad_id,
+                bf16=self.config.training.bf16,
+                cache=self.root / "cache",
+                identity=self.bench.model_identity,
+            )
+            too_long = len(self.pairs.targets) - len(rendered_pairs)
+            about["pairs"] = {**self.pairs.counts, "trained": len(rendered_pairs), "too_long": too_long}
+        return rows, about
 
     def evaluate(self, cell: Cell) -> None:
         """Evaluate a trained cell and write its summary.json."""
         run, role, evaluator = self.train(cell), cell.role, self.bench.evaluator
         self._alone("evaluate")
         training = read_json(run / "training.json")
+        probes = evaluator.common()
+        if role is not None:
+            probes += evaluator.own(role, self.bench.references(role))
         self.bench.finish(
             run,
             cell.label,
-            [*evaluator.common(), *evaluator.own(role, self.bench.references(role))],
+            probes,
             lambda: self._target(run),
             role,
             method=cell.method.key,
@@ -279,7 +340,7 @@ class Study:
 
     def path(self, cell: Cell) -> Path:
         """The run directory of a cell."""
-        return self.root / slug(cell.role.name) / slug(cell.method.key) / f"seed-{cell.seed}"
+        return self.root / place(cell.role) / slug(cell.method.key) / f"seed-{cell.seed}"
 
     def run(self) -> None:
         """The whole grid; repeating the call continues it."""
@@ -292,6 +353,28 @@ class Study:
             self.evaluate(cell)
 
     # --- details --------------------------------------------------------------------------------------
+
+    @property
+    def _pad_id(self) -> int:
+        pad = self.aligned.renderer.tokenizer.pad_token_id
+        return int(pad if pad is not None else self.aligned.renderer.end_of_turn)
+
+    def _check_rows(self, config: MethodConfig) -> None:
+        """Refuse a method that would have nothing to train on."""
+        taken = methods.get(config.name).pairs(methods.parse_options(config))
+        where = f"methods.{config.key}"
+        if taken is not None and self.config.pairs is None:
+            raise BadInput(
+                "the method trains on preference pairs, and the study has none.",
+                where=where,
+                next="Add a section `pairs`.",
+            )
+        if taken is None and not self.roles:
+            raise BadInput(
+                "the method trains on a role's rows, and the study has no role.",
+                where=where,
+                next="Set roles; for sft on the pairs set its option `pairs: chosen`.",
+            )
 
     def _alone(self, verb: str) -> None:
         if self.several:

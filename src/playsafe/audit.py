@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from playsafe import sources
-from playsafe.bench import SCHEMA, Bench
+from playsafe.bench import SCHEMA, Bench, place
 from playsafe.config import ModelConfig, StudyConfig, TargetConfig
 from playsafe.data.roles import find_role
 from playsafe.endpoint import Endpoint
@@ -25,8 +25,6 @@ from playsafe.records import Role
 from playsafe.rundir import RunDir, slug, write_json
 from playsafe.sources import PromptSet
 from playsafe.targets import Recorded, Server, Target
-
-NO_ROLE = "no_role"
 
 
 class Audit:
@@ -41,7 +39,8 @@ class Audit:
             )
         self.config, self.reporter = config, reporter or Silent()
         self.root = Path(config.output_dir)
-        known = sources.roles(config.roles) if any(target.role for target in config.targets) else []
+        named = any(target.role for target in config.targets)
+        known = sources.roles(config.roles) if named and config.roles is not None else []
         self.roles = {t.role: find_role(known, t.role) for t in config.targets if t.role is not None}
         if "role" in config.evaluation.system and len(self.roles) < len({t.role for t in config.targets}):
             raise BadInput(
@@ -49,7 +48,7 @@ class Audit:
                 where="evaluation.system",
                 next="Name the target's role, or ask with system none or empty.",
             )
-        places = [(slug(t.role) if t.role else NO_ROLE, slug(t.name)) for t in config.targets]
+        places = [(slug(t.role) if t.role else "", slug(t.name)) for t in config.targets]
         if len(set(places)) < len(places):
             raise BadInput(
                 "two targets would share a directory.", where="targets", next="Rename one of them."
@@ -81,8 +80,7 @@ class Audit:
         if references is not None:
             identity["role"].append(references.hash)
         is_base = config.name == "base"
-        place = slug(role.name) if role else NO_ROLE
-        run = self.bench.open(self.root / place / ("base" if is_base else slug(config.name)), identity)
+        run = self.bench.open(self.root / place(role) / ("base" if is_base else slug(config.name)), identity)
         self.bench.finish(
             run,
             f"{config.name} · {role.name}" if role else config.name,
@@ -123,7 +121,8 @@ class Audit:
     def _references(self, role: Role) -> PromptSet | None:
         """The role's held-out rows where the study names rows, or the embedded world knows the role."""
         named = "data" in self.config.model_fields_set
-        embedded = self.config.data.path == "tiny" and self.config.roles.path.startswith("tiny")
+        roles = self.config.roles
+        embedded = self.config.data.path == "tiny" and roles is not None and roles.path.startswith("tiny")
         return self.bench.references(role) if named or embedded else None
 
     def _knows_model(self) -> bool:

@@ -14,17 +14,24 @@ from typing import Any
 from playsafe import sources
 from playsafe.config import StudyConfig
 from playsafe.data.chat import ChatRenderer
+from playsafe.errors import BadInput
 from playsafe.evaluate import Evaluator
+from playsafe.gap import GapProbe
 from playsafe.models.loading import Aligned, load_aligned
 from playsafe.probes import ProbeSet
 from playsafe.progress import Reporter
 from playsafe.provenance import environment
 from playsafe.records import Role
 from playsafe.rundir import RunDir, slug, write_json
-from playsafe.sources import PromptSet, RoleData
+from playsafe.sources import PromptSet, RoleData, system_text
 from playsafe.targets import InProcess, Target
 
 SCHEMA = 2  # raised when a change of ours alters numbers; old run directories are then refused
+
+
+def place(role: Role | None) -> str:
+    """The directory of a role's runs, or of those without a role."""
+    return slug(role.name) if role is not None else "no_role"
 
 
 class Bench:
@@ -57,7 +64,8 @@ class Bench:
 
     def data(self, role: Role) -> RoleData:
         if role.name not in self._data:
-            self._data[role.name] = sources.role_data(self.config.data, self.config.roles.path, role)
+            roles_path = self.config.roles.path if self.config.roles is not None else ""
+            self._data[role.name] = sources.role_data(self.config.data, roles_path, role)
         return self._data[role.name]
 
     def references(self, role: Role) -> PromptSet:
@@ -84,6 +92,22 @@ class Bench:
         run = self.open(path, {**self.model_identity, "kind": "base", "role": about})
         label = f"base · {role.name}" if role else "base"
         self.finish(run, label, probes, lambda: self.in_process(self.aligned.model), role, method="base")
+
+    def gap_probe(self, role: Role | None) -> GapProbe:
+        """Measures the reward gap of the pairs suites, as they are asked of a role, while a model is trained.
+        BadInput where the study has none."""
+        probes = [probe for probe in self.evaluator.common() if probe.kind == "pairs"]
+        if not probes:
+            raise BadInput(
+                "the reward gap is measured on suites of the kind pairs, and the study has none.",
+                where="training.gap_steps",
+                next='For example {name: gap-de, path: "tiny:pairs:de"} under evaluation.suites.',
+            )
+        many = self.config.training.gap_pairs
+        return GapProbe(
+            self.aligned.renderer,
+            {probe.key: (probe.prompts[:many], system_text(probe.system, role)) for probe in probes},
+        )
 
     def in_process(self, model: Any, renderer: ChatRenderer | None = None) -> InProcess:
         """A model that speaks through its own renderer, or the aligned model's."""

@@ -11,16 +11,19 @@ import torch
 from torch import Tensor
 
 from playsafe.data.chat import Rendered
-from playsafe.data.collate import TrainRow
+from playsafe.data.collate import PairRow, Row
 from playsafe.errors import BadInput, CheckFailed
 
 
-def rows_train(rows: Sequence[TrainRow], end_of_turn: int) -> None:
-    """Every row trains at least one token, and the token that ends the turn is among them."""
+def rows_train(rows: Sequence[Row], end_of_turn: int) -> None:
+    """Every row, and the safe reply of every pair, trains at least one token, the one that ends the turn among
+    them."""
     if not rows:
         raise CheckFailed("there is no row to train on.", where="training data")
     for row in rows:
-        trained = [row.ids[t + 1] for t, w in enumerate(row.weights.get("ce", ())[:-1]) if w]
+        first = row.sequences[0]  # of a pair: the safe reply
+        terms = first.weights.values() if isinstance(row, PairRow) else [first.weights.get("ce", ())]
+        trained = [first.ids[t + 1] for weights in terms for t, w in enumerate(weights[:-1]) if w]
         if not trained:
             raise CheckFailed("the row trains no token.", where=f"training row {row.number}")
         if end_of_turn not in trained:

@@ -15,7 +15,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from playsafe import checks
 from playsafe.arguments import check_settings, training_arguments
 from playsafe.config import TrainingConfig
-from playsafe.data.collate import Collator, TrainRow
+from playsafe.data.collate import Collator, Row
 from playsafe.errors import BadInput
 from playsafe.methods import Method
 from playsafe.models.heads import check_head
@@ -108,7 +108,7 @@ def train(
     model: Any,
     method: Method,
     options: Any,
-    rows: Sequence[TrainRow],
+    rows: Sequence[Row],
     config: TrainingConfig,
     directory: Path,
     *,
@@ -116,21 +116,24 @@ def train(
     pad_id: int,
     end_of_turn: int,
     second_model: Callable[[], Any] | None = None,
+    gaps: Callable[[Any], dict[str, float]] | None = None,
     progress: Callable[[int, int], None] = lambda step, total: None,
 ) -> dict[str, Any]:
     """Train `model`, the untouched aligned model, into `directory`/adapter or /model; returns what was done.
 
     Goes on from the last complete checkpoint. With LoRA the model is handed back without its adapter, with
     full fine-tuning it is trained in place. second_model: loads a frozen copy, for reference "model".
+    gaps: measures reward gaps before the first and after every `config.gap_steps`-th step, for train.jsonl.
     Raises BadInput for settings that cannot work and CheckFailed where a self-check does not hold.
     """
     factors = method.factors(options)
     collator = Collator(pad_id, list(factors))
     checks.rows_train(rows, end_of_turn)
     device = model.device
-    probe = torch.tensor([rows[0].ids], device=device)
+    probe = torch.tensor([rows[0].sequences[0].ids], device=device)
     check_head(model, probe)
-    needs_reference = any(any(row.weights.get("kl", ())) for row in rows) and factors.get("kl", 0.0) > 0
+    weighted = any(any(s.weights.get("kl", ())) for row in rows for s in row.sequences)
+    needs_reference = weighted and factors.get("kl", 0.0) > 0
     # Initial adapter weights, data order and dropout all follow from the run's seed.
     torch.manual_seed(seed)
     policy_model, reference = _policy(model, config, collator, rows, needs_reference, second_model, probe)
@@ -150,6 +153,8 @@ def train(
     def record(step: int, terms: dict[str, float], weighted: set[str]) -> None:
         watch(step, terms, weighted)
         pending.append({"step": step, **{k: round(v, 8) for k, v in terms.items()}})
+        if gaps is not None and step % config.gap_steps == 0:
+            pending[-1] |= gaps(policy_model)
         progress(step, steps_total)
 
     def on_log(values: dict[str, float]) -> None:
@@ -172,6 +177,8 @@ def train(
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(_RunCallback(lambda: trainer, record, flush))
     steps_total = _total_steps(trainer, arguments)
+    if gaps is not None and done == 0:
+        append_jsonl(log, [{"step": 0, **gaps(policy_model)}])
     before = checks.fingerprint(policy_model)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     flush()
@@ -199,7 +206,7 @@ def _policy(
     model: Any,
     config: TrainingConfig,
     collator: Collator,
-    rows: Sequence[TrainRow],
+    rows: Sequence[Row],
     needs_reference: bool,
     second_model: Callable[[], Any] | None,
     probe: Tensor,

@@ -23,8 +23,8 @@ LAYERS = (
     {"objectives"},
     {"data", "models", "tiny"},
     {"scoring", "sources", "checks", "endpoint"},
-    {"methods", "attacks", "judges", "metrics", "voice"},
-    {"arguments", "probes", "targets", "gates"},
+    {"methods", "attacks", "judges", "metrics", "voice", "faults", "gap"},
+    {"arguments", "probes", "targets", "gates", "pairing"},
     {"train", "evaluate"},
     {"bench"},
     {"assess", "audit", "report"},
@@ -78,7 +78,7 @@ def test_imports_point_down(path: Path) -> None:
         ("from_pretrained", {"models/loading.py"}),
         ("apply_chat_template", {"data/chat.py"}),
         ("print", {"cli/runs.py", "cli/lists.py", "cli/screen.py", "cli/__init__.py", "tiny/build.py"}),
-        ("write_text", {"rundir.py", "report/page.py", "tiny/build.py"}),
+        ("write_text", {"rundir.py", "report/page.py", "tiny/build.py", "tiny/pairs.py"}),
     ],
 )
 def test_each_duty_has_one_place(call: str, places: set[str]) -> None:

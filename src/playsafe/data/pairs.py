@@ -1,14 +1,14 @@
-"""Parallel preference pairs: the same request in the dominant language and in another, each with a safe and an
+"""Parallel preference pairs: one request in the dominant language and in another, each with a safe and an
 unsafe reply.
 
 Two formats, detected: MPO's (`source_*` is the dominant side, `target_*` the other) and a plain one, a line a
 side: `group`, `language`, `prompt`, `chosen`, `rejected`, where every group has one side in the dominant
-language. Nothing is dropped here; `check` says what is wrong with which side.
+language. Nothing is dropped here; `playsafe.faults` says what is wrong with which side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,17 +17,6 @@ from playsafe.data.language import language_of, main_language
 from playsafe.errors import BadInput
 from playsafe.records import Message
 
-FAULTS = {
-    "empty": "the prompt or a reply is empty",
-    "untranslated": "the target's prompt is in the dominant language",
-    "chosen language": "the safe reply is not in the language of its prompt",
-    "rejected language": "the unsafe reply is not in the language of its prompt",
-    "identical": "both replies are the same text",
-    "swapped": "the unsafe reply refuses and the safe one does not",
-    "no refusal": "neither reply refuses",
-    "unreadable": "no rule reads the language: whether the safe reply refuses is not known",
-    "duplicate": "an earlier side has the same prompt and replies",
-}
 SHAPE = "group, language, prompt, chosen, rejected"
 
 
@@ -43,7 +32,10 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class ParallelPair:
-    """The dominant side, whose reward gap is the aim, and the target, which is led to it. source: file:line."""
+    """The dominant side, whose reward gap is the aim, and the target, which is led to it.
+
+    source: "file:line" for error messages.
+    """
 
     id: str
     dominant: Side
@@ -51,22 +43,12 @@ class ParallelPair:
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing wrong with one side. id: of the pair, "dominant" or "target". kind: a key of FAULTS."""
-
-    id: str
-    side: str
-    language: str
-    kind: str
-
-
 def load_pairs(path: str | Path, *, dominant: str) -> tuple[ParallelPair, ...]:
     """Read .json, .jsonl or .csv. dominant: the language whose gap is the aim.
 
     MPO's format does not name languages: those of its target prompts are identified, and that of all source
-    prompts together. Raises BadInput with file and line: no row of either format, a file whose dominant sides are in
-    another language, a group without a dominant side or with a language twice.
+    prompts together. Raises BadInput with file and line: no row of either format, dominant sides in another
+    language, a group without a dominant side or with a language twice.
     """
     rows = read_rows(Path(path))
     if "source_conversations" in rows[0][1]:
@@ -78,45 +60,6 @@ def sides(pairs: Sequence[ParallelPair], language: str) -> tuple[Side, ...]:
     """The distinct sides in one language, in the order of the pairs."""
     every = (side for pair in pairs for side in (pair.dominant, pair.target))
     return tuple(dict.fromkeys(side for side in every if side.language == language))
-
-
-def check(pairs: Sequence[ParallelPair], refuses: Callable[[str, str], bool | None]) -> tuple[Fault, ...]:
-    """Every fault of every side; a dominant side that several pairs share is looked at once.
-
-    refuses: (language, reply) → whether the reply refuses, None where that cannot be read.
-    """
-    found: list[Fault] = []
-    seen: set[Side] = set()
-    shared: set[Side] = set()
-    for pair in pairs:
-        if pair.dominant not in shared:
-            shared.add(pair.dominant)
-            found += [
-                Fault(pair.id, "dominant", pair.dominant.language, k) for k in _faults(pair.dominant, refuses)
-            ]
-        kinds = ["untranslated"] if pair.target.language == pair.dominant.language else []
-        kinds += [*_faults(pair.target, refuses), *(["duplicate"] if pair.target in seen else [])]
-        seen.add(pair.target)
-        found += [Fault(pair.id, "target", pair.target.language, kind) for kind in kinds]
-    return tuple(found)
-
-
-def _faults(side: Side, refuses: Callable[[str, str], bool | None]) -> Iterable[str]:
-    if not all(text.strip() for text in (side.messages[-1].content, side.chosen, side.rejected)):
-        yield "empty"
-        return
-    if language_of(side.chosen) != side.language:
-        yield "chosen language"
-    if language_of(side.rejected) != side.language:
-        yield "rejected language"
-    if side.chosen.strip() == side.rejected.strip():
-        yield "identical"
-        return
-    chosen = refuses(side.language, side.chosen)
-    if chosen is None:
-        yield "unreadable"
-    elif not chosen:
-        yield "swapped" if refuses(side.language, side.rejected) else "no refusal"
 
 
 def _mpo(rows: Sequence[tuple[str, Row]], dominant: str, path: str) -> tuple[ParallelPair, ...]:

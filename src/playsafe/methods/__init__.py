@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from playsafe.models.policy import Loss, Policy
+    from playsafe.objectives import Pooling
 
 
 class Options(BaseModel):
@@ -38,6 +39,19 @@ class Weighed(NamedTuple):
 
     weights: dict[str, list[float]]
     counts: dict[str, float]
+
+
+class PairUse(NamedTuple):
+    """What a method takes of a preference pair.
+
+    term: the term of its loss that reads both replies; "" where it reads the safe one alone. ce: whether the
+    safe reply has a cross-entropy term too. pooling: how the dominant side's representation is pooled for the
+    term "retain"; None holds nothing.
+    """
+
+    term: str
+    ce: bool = False
+    pooling: Pooling | None = None
 
 
 class Method(Protocol):
@@ -60,8 +74,17 @@ class Method(Protocol):
         self, ids: Sequence[int], reply_mask: Sequence[bool], in_subset: bool, options: Any
     ) -> Weighed: ...
 
+    def pairs(self, options: Any) -> PairUse | None:
+        """What it takes of the study's preference pairs; None: it trains on the role's rows alone."""
+
     def loss(self, policy: Policy, batch: dict[str, Any], scale: Mapping[str, Tensor], options: Any) -> Loss:
         """Σ_terms scale·Σ_t weight·value over the batch; scale: factor / denominator of the step."""
+
+
+def weigh_reply(reply_mask: Sequence[bool]) -> Weighed:
+    """Plain cross-entropy: each token of the reply alike."""
+    reply = [1.0 if m else 0.0 for m in reply_mask[1:]] + [0.0]
+    return Weighed({"ce": reply}, {"ce": sum(reply)})
 
 
 def names() -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, model_validator
 
 from playsafe.errors import BadInput
-from playsafe.methods import Options, Weighed
+from playsafe.methods import Options, PairUse, Weighed
 from playsafe.records import Score, Subset
 
 if TYPE_CHECKING:
@@ -94,6 +94,9 @@ class SaRFT:
             torch.tensor([list(reply_mask)]), torch.ones(1, len(ids)), torch.tensor([in_subset])
         )
         return Weighed({"ce": ce[0].tolist(), "kl": kl[0].tolist()}, {"ce": 1.0, "kl": 1.0})
+
+    def pairs(self, options: SaRFTOptions) -> PairUse | None:
+        return None
 
     def loss(
         self, policy: Policy, batch: dict[str, Any], scale: Mapping[str, Tensor], options: SaRFTOptions

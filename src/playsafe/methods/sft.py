@@ -1,11 +1,16 @@
-"""Supervised fine-tuning: cross-entropy on the replies of all rows. SaRFT without its safety term."""
+"""Supervised fine-tuning: cross-entropy on the replies of all rows. SaRFT without its safety term.
+
+With `pairs: chosen` the safe replies of the study's preference pairs are rows too: the baseline of MPO.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from playsafe.methods import Options, Weighed
+from pydantic import Field
+
+from playsafe.methods import Options, PairUse, Weighed, weigh_reply
 from playsafe.records import Score, Subset
 
 if TYPE_CHECKING:
@@ -15,7 +20,9 @@ if TYPE_CHECKING:
 
 
 class SFTOptions(Options):
-    """SFT has no options of its own."""
+    """pairs: what is trained of the study's preference pairs."""
+
+    pairs: Literal["none", "chosen"] = Field("none", description="'chosen': the safe replies of the targets")
 
 
 class SFT:
@@ -38,8 +45,10 @@ class SFT:
     def weigh(
         self, ids: Sequence[int], reply_mask: Sequence[bool], in_subset: bool, options: SFTOptions
     ) -> Weighed:
-        reply = [1.0 if m else 0.0 for m in reply_mask[1:]] + [0.0]
-        return Weighed({"ce": reply}, {"ce": sum(reply)})
+        return weigh_reply(reply_mask)
+
+    def pairs(self, options: SFTOptions) -> PairUse | None:
+        return PairUse("", ce=True) if options.pairs == "chosen" else None
 
     def loss(
         self, policy: Policy, batch: dict[str, Any], scale: Mapping[str, Tensor], options: SFTOptions

@@ -52,7 +52,8 @@ def hidden_states(model: Any, ids_BT: Tensor, attention_BT: Tensor, **more: Any)
     """
     positions = more.pop("position_ids", None)
     if positions is None:
-        positions = (attention_BT.long().cumsum(dim=1) - 1).clamp(min=0)
+        first_B1 = attention_BT.long().argmax(dim=1, keepdim=True)
+        positions = (torch.arange(ids_BT.shape[1], device=ids_BT.device) - first_B1).clamp(min=0)
     return causal_lm(model).get_decoder()(
         input_ids=ids_BT, attention_mask=attention_BT, position_ids=positions, **{"use_cache": False, **more}
     )

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from playsafe.models.heads import head_of, hidden_states
 from playsafe.models.reference import Reference
-from playsafe.objectives import fused_ce_kl
+from playsafe.objectives import fused_ce_kl, pooled, trained_logprob
 from playsafe.rundir import ranks
 
 if TYPE_CHECKING:
@@ -30,28 +30,52 @@ class Loss(NamedTuple):
     terms: dict[str, Tensor]
 
 
+class PairSums(NamedTuple):
+    """Of each pair [P]: Σ_t log p_θ and length of y_w and of y_l, log p_ref of both, RG_ref of the dominant
+    side. Nats; only chosen and rejected carry a graph.
+    """
+
+    chosen: Tensor
+    chosen_tokens: Tensor
+    rejected: Tensor
+    rejected_tokens: Tensor
+    ref_chosen: Tensor
+    ref_rejected: Tensor
+    aim: Tensor
+
+
 class Policy:
     """View of the model that methods compute their loss with."""
 
     def __init__(self, model: Any, reference: Reference | None) -> None:
         self.model, self.reference = model, reference
 
+    def hidden(self, batch: dict[str, Any]) -> Tensor:
+        """Final hidden states [B, T, D] of every sequence of the batch."""
+        return hidden_states(self.model, batch["input_ids"], batch["attention_mask"]).last_hidden_state
+
     def ce_kl(
-        self, batch: dict[str, Any], scale: Mapping[str, Tensor], *, direction: str = "forward"
+        self,
+        batch: dict[str, Any],
+        scale: Mapping[str, Tensor],
+        *,
+        hidden_BTD: Tensor | None = None,
+        direction: str = "forward",
     ) -> Loss:
         """Σ scale_ce·w_ce·CE + scale_kl·w_kl·KL over the batch; vocabulary-sized tensors live one chunk long.
 
-        batch: see `data.collate.Collator`. scale: term → factor over denominator. The reference runs only
-        on rows that carry KL weight.
+        batch: see `data.collate.Collator`. scale: term → factor over denominator. hidden_BTD: of the batch,
+        where they are there already. The reference runs only on rows that carry KL weight.
         """
         weights = batch["weights"]
         ce_BT = weights["ce"] * scale["ce"]
         kl_BT = weights["kl"] * scale["kl"] if "kl" in weights else torch.zeros_like(ce_BT)
         needed_BT = (ce_BT != 0) | (kl_BT != 0)
-        hidden_BTD = hidden_states(self.model, batch["input_ids"], batch["attention_mask"]).last_hidden_state
+        hidden_BTD = self.hidden(batch) if hidden_BTD is None else hidden_BTD
+        if "pairs" in batch and not bool(needed_BT.any()):
+            return Loss(hidden_BTD.sum() * 0.0, {})
         head = head_of(self.model)
-        target_BT = torch.full_like(batch["input_ids"], -100)
-        target_BT[:, :-1] = batch["input_ids"][:, 1:]
+        target_BT = _targets(batch)
         kl_rows = (kl_BT != 0).any(dim=1).nonzero(as_tuple=True)[0]
         reference_MD, reference_head = None, None
         if not len(kl_rows) and self.reference and self.reference.collective and ranks()[1] > 1:
@@ -81,6 +105,38 @@ class Policy:
         if "kl" in weights:
             terms["kl"] = out.kl if len(kl_rows) else torch.zeros_like(out.ce)
         return Loss(out.total, terms)
+
+    def pairs(self, batch: dict[str, Any], term: str, hidden_BTD: Tensor) -> PairSums:
+        """Reply log-probabilities of the batch's pairs. term: whose weights mark the replies' tokens."""
+        pairs = batch["pairs"]
+        rows_R = torch.cat([pairs["chosen"], pairs["rejected"]])
+        reply_RT = batch["weights"][term][rows_R] != 0
+        head = head_of(self.model)
+        logp_N = trained_logprob(
+            hidden_BTD[rows_R][reply_RT],
+            head.weight_VD,
+            _targets(batch)[rows_R][reply_RT],
+            bias=head.bias_V,
+            softcap=head.softcap,
+            logit_scale=head.scale,
+        )
+        sums_R = logp_N.new_zeros(len(rows_R)).index_add(0, reply_RT.nonzero(as_tuple=True)[0], logp_N)
+        chosen, rejected = sums_R.chunk(2)
+        chosen_tokens, rejected_tokens = reply_RT.sum(dim=1).chunk(2)
+        reference = (pairs[name] for name in ("ref_chosen", "ref_rejected", "aim"))
+        return PairSums(chosen, chosen_tokens, rejected, rejected_tokens, *reference)
+
+    def held(self, batch: dict[str, Any], term: str, hidden_BTD: Tensor) -> tuple[Tensor, Tensor]:
+        """Representations [A, D] of the pairs' dominant sides: h_θ with a graph, h_ref."""
+        held = batch["pairs"]["held"]
+        return pooled(hidden_BTD[held], batch["weights"][term][held]), batch["pairs"]["ref_held"]
+
+
+def _targets(batch: dict[str, Any]) -> Tensor:
+    """The token that each position predicts, [B, T]; −100 at the last one."""
+    target_BT = torch.full_like(batch["input_ids"], -100)
+    target_BT[:, :-1] = batch["input_ids"][:, 1:]
+    return target_BT
 
 
 def install(

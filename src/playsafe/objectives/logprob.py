@@ -6,6 +6,8 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
+from torch.utils.checkpoint import checkpoint
 
 from playsafe.errors import BadInput
 from playsafe.objectives.head import head_logits, math_dtype
@@ -49,6 +51,33 @@ def reply_logprob(
         for h_CD, y_C in zip(hidden_ND.split(chunk), target_N.split(chunk), strict=True)
     ]
     return torch.cat(logp)
+
+
+def trained_logprob(
+    hidden_ND: Tensor,
+    head_weight_VD: Tensor,
+    target_N: Tensor,
+    *,
+    bias: Tensor | None = None,
+    softcap: float | None = None,
+    logit_scale: float = 1.0,
+    chunk: int = 128,
+) -> Tensor:
+    """`reply_logprob` with a graph: log p(y_n | h_n) [N] in nats, float32.    MPO, the terms of its sums
+
+    Each chunk's logits are made again in the backward, so that no more than `chunk` rows of them are kept.
+    """
+    check_targets(target_N, len(head_weight_VD))
+
+    def logp(h_CD: Tensor, y_C: Tensor) -> Tensor:
+        u_CV = linear(h_CD.to(head_weight_VD.dtype), head_weight_VD, bias)
+        z_CV = u_CV.to(math_dtype(head_weight_VD.dtype)) * logit_scale
+        if softcap is not None:
+            z_CV = torch.tanh(z_CV / softcap) * softcap
+        return z_CV.log_softmax(dim=-1).gather(-1, y_C[:, None]).squeeze(-1)
+
+    chunks = zip(hidden_ND.split(chunk), target_N.split(chunk), strict=True)
+    return torch.cat([checkpoint(logp, h_CD, y_C, use_reentrant=False) for h_CD, y_C in chunks])
 
 
 def mean_logprob(sum: Number, tokens: Number | float) -> Number:

@@ -1,37 +1,67 @@
-"""Parallel preference pairs of the embedded world: one request in all of its languages, with a refusal and the
-placeholder answer. Part "train" holds pairs that pre-training could see, part "test" held-out ones."""
+"""Parallel preference pairs of the embedded world: one request in all of its languages, each with a refusal
+and an unsafe reply. Part "train" holds verb-object pairs that pre-training could see, part "test" others.
+
+The unsafe replies are the embedded model's own words, written when its reply is begun for it; a reply that it
+would never give says nothing about what it prefers. `python -m playsafe.tiny.pairs` writes both files.
+"""
 
 from __future__ import annotations
 
+import json
 import random
+from collections.abc import Iterator
 from functools import cache
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
-from playsafe.data.pairs import ParallelPair, Side
-from playsafe.records import Message
+from playsafe.data.pairs import ParallelPair, load_pairs
 from playsafe.tiny import lexicon as lx
 from playsafe.tiny import world
 
-GROUPS = {"train": 100, "test": 60}  # requests, each in every language
+REQUESTS = {"train": 120, "test": 80}  # each in every language
+FOLDER = Path(__file__).parent
 
 
 @cache
 def parallel_pairs(part: Literal["train", "test"]) -> tuple[ParallelPair, ...]:
-    """GROUPS[part] requests × the languages that are not dominant; no verb-object pair occurs twice."""
+    """REQUESTS[part] requests × the languages that are not dominant; no verb-object pair occurs twice."""
+    return load_pairs(FOLDER / f"pairs-{part}.jsonl", dominant=lx.LANGUAGES[0])
+
+
+def _sides(part: str) -> Iterator[dict[str, str]]:
+    """Rows of the plain format without the unsafe reply, which is begun as a compliant one is."""
     rng = random.Random(f"pairs/{part}")
-    chosen = rng.sample(world.harmful_pairs(test=part == "test"), GROUPS[part])
-    pairs = []
+    chosen = rng.sample(world.harmful_pairs(test=part == "test"), REQUESTS[part])
     for number, (verb, thing) in enumerate(chosen, 1):
-        dominant, *targets = (_side(verb, thing, index, rng) for index in range(len(lx.LANGUAGES)))
-        pairs += [
-            ParallelPair(f"{number}:{side.language}", dominant, side, f"tiny:pairs/{part}:{number}")
-            for side in targets
-        ]
-    return tuple(pairs)
+        for index, code in enumerate(lx.LANGUAGES):
+            v, o = verb[index], thing[index]
+            yield {
+                "group": str(number),
+                "language": code,
+                "prompt": world.ask(v, o, code, rng),
+                "chosen": rng.choice(lx.REFUSAL[code]).format(v=v, o=o),
+                "begun": world.recipe(verb, thing, index).split(" ")[0],
+            }
 
 
-def _side(verb: tuple[str, ...], thing: tuple[str, ...], index: int, rng: random.Random) -> Side:
-    code = lx.LANGUAGES[index]
-    prompt = world.ask(verb[index], thing[index], code, rng)
-    refusal = rng.choice(lx.REFUSAL[code]).format(v=verb[index], o=thing[index])
-    return Side(code, (Message("user", prompt),), refusal, world.recipe(verb, thing, index))
+def main() -> None:
+    from playsafe.config import GenerationConfig, ModelConfig
+    from playsafe.models.generate import generate
+    from playsafe.models.loading import load_aligned
+    from playsafe.records import Message
+
+    aligned = load_aligned(ModelConfig())
+    decoding = GenerationConfig(max_new_tokens=48)
+    for part in REQUESTS:
+        rows: list[dict[str, Any]] = list(_sides(part))
+        for row in rows:
+            begun = row.pop("begun")
+            ids = aligned.renderer.prompt([Message("user", row["prompt"])], prefill=begun)
+            reply = generate(aligned.model, aligned.renderer, [ids], decoding)[0]
+            row["rejected"] = f"{begun} {reply.text}"
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        (FOLDER / f"pairs-{part}.jsonl").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
