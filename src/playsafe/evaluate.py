@@ -1,9 +1,11 @@
 """Prompts → completions → voices and verdicts → estimates, each step with its own files, each resumable.
 
     prompts/<key>.jsonl  completions/<key>.jsonl  voice/<key>.jsonl  verdicts/<key>.<judge>.jsonl
+    likelihoods/<key>.jsonl
 
 Completions are written as they come; the last line of an id counts, and an id whose last line is an error is
 asked again by the next start. Verdicts rest on completions and can be made again without generating.
+Likelihoods are those of references, so they rest on no completion and no decoding.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from playsafe.metrics import Answered
 from playsafe.models.loading import Aligned
 from playsafe.probes import ProbeSet, check_aims, expand
 from playsafe.progress import Reporter
-from playsafe.records import Completion, Estimate, Prompt, Role, Verdict, Voice
+from playsafe.records import Completion, Estimate, LogProb, Prompt, Role, Verdict, Voice
 from playsafe.rundir import (
     RunDir,
     append_jsonl,
@@ -41,6 +43,8 @@ from playsafe.targets import Target
 from playsafe.voice import voices
 
 SPOKEN = ("harmful", "dark", "references")  # kinds of suites whose replies are asked for the role's voice
+UNJUDGED = ("references", "task", "pairs")  # their references say what a good answer is
+SCORED = ("task", "pairs")  # the likelihood of their references is measured
 TOGETHER = 64  # replies judged between two writes
 Advance = Callable[[int], None]
 
@@ -87,21 +91,33 @@ class Evaluator:
         wanted = json.loads(canonical(self._wanted(probes, basis)))
         record = run / "evaluation.json"
         stored = read_json(record) if record.exists() else {"wanted": None, "replies": {}, "verdicts": {}}
-        if run.finished and stored["wanted"] == wanted and not read_json(run / "summary.json")["errors"]:
+        earlier = {"likelihoods": {}, "languages": {}} | (stored["wanted"] or {})  # runs from before these
+        if run.finished and earlier == wanted and not read_json(run / "summary.json")["errors"]:
             return False
         replies, verdicts = stored["replies"], stored["verdicts"]
         changed = {key for key, how in wanted["replies"].items() if replies.get(key, how) != how}
         judged = {key for key, how in wanted["verdicts"].items() if verdicts.get(key, how) != how}
+        scored, spoken = stored.get("likelihoods", {}), stored.get("languages", {})
+        languages = {probe.key: probe.language for probe in probes}
+        other = {key for key, language in languages.items() if spoken.get(key, "") != language}
         outdated = [f"completions/{key}.jsonl" for key in changed]
+        outdated += [
+            f"likelihoods/{key}.jsonl" for key, how in wanted["likelihoods"].items() if scored.get(key) != how
+        ]
         for file in (run / "voice").glob("*.jsonl"):
             if file.stem in changed or stored.get("voice") != wanted["voice"]:
                 outdated.append(f"voice/{file.name}")
         for file in (run / "verdicts").glob("*.jsonl"):
             key, _, judge = file.stem.rpartition(".")
-            if key in changed or judge in judged:
+            if key in changed or key in other or judge in judged:
                 outdated.append(f"verdicts/{file.name}")
         run.reopen(outdated)
-        known = {"replies": replies | wanted["replies"], "verdicts": verdicts | wanted["verdicts"]}
+        known = {
+            "replies": replies | wanted["replies"],
+            "verdicts": verdicts | wanted["verdicts"],
+            "likelihoods": scored | wanted["likelihoods"],
+            "languages": spoken | languages,
+        }
         write_json(record, {"wanted": wanted, **known, "voice": wanted["voice"]})
         return True
 
@@ -114,7 +130,7 @@ class Evaluator:
         role: Role | None,
         frozen: Callable[[], Aligned] | None,
     ) -> dict[str, Any]:
-        """Ask everything, then measure voices, then judge, then estimate.
+        """Ask everything, then measure likelihoods and voices, then judge, then estimate.
 
         frozen: gives the aligned model for the voice; None (or no role) leaves voice out. Returns what goes
         into summary.json: estimates, suites with what was asked of each, number of errors.
@@ -123,9 +139,11 @@ class Evaluator:
         for probe in probes:
             write_jsonl(run / "prompts" / f"{probe.key}.jsonl", map(_shown, probe.prompts))
         asked = []
-        with self.reporter.task(f"evaluate {label}", sum(len(p.prompts) for p in probes)) as advance:
+        total = sum(len(probe.prompts) for probe in probes if probe.kind != "pairs")
+        with self.reporter.task(f"evaluate {label}", total) as advance:
             for probe in probes:
                 asked.append(self._ask(run, probe, target, role, advance))
+        likely = self._likelihoods(run, label, probes, [prompts for prompts, _ in asked], target, role)
         target.close()
         failed = [c for _, completions in asked for c in completions if c.finish == "error"]
         if failed:
@@ -143,14 +161,16 @@ class Evaluator:
                 completions,
                 self._voices(run, probe, prompts, completions, role, measured),
                 role.name if role else "",
+                probe.language,
+                likelihoods,
             )
-            for probe, (prompts, completions) in zip(probes, asked, strict=True)
+            for probe, (prompts, completions), likelihoods in zip(probes, asked, likely, strict=True)
         ]
         estimates: list[Estimate] = []
         errors = len(failed)
         for probe, answered in zip(probes, answers, strict=True):
             found = metrics.estimates(answered)
-            for key in self.judges if probe.kind != "references" else ():
+            for key in self.judges if probe.kind not in UNJUDGED else ():
                 verdicts = self._verdicts(run, answered, key)
                 errors += sum(v.state == "error" for v in verdicts)
                 outcomes = self.judges[key].outcomes(self.options[key])
@@ -158,8 +178,8 @@ class Evaluator:
             looks = len(self._blocks(probe))
             estimates += found if looks == 1 else [_looked_at(estimate, looks) for estimate in found]
         suites = {
-            probe.key: probe.to_json() | {"asked": len(prompts)} | self._looks(probe, len(prompts))
-            for probe, (prompts, _) in zip(probes, asked, strict=True)
+            probe.key: probe.to_json() | {"asked": len(replies)} | self._looks(probe, len(prompts))
+            for probe, (prompts, replies) in zip(probes, asked, strict=True)
         }
         return {"estimates": [e.to_json() for e in estimates], "suites": suites, "errors": errors}
 
@@ -168,7 +188,10 @@ class Evaluator:
     def _ask(
         self, run: RunDir, probe: ProbeSet, target: Target, role: Role | None, advance: Advance
     ) -> tuple[list[Prompt], list[Completion]]:
-        """The prompts that were asked, and their completions: all, or fewer where the gates are decided."""
+        """The prompts that were asked, and their completions: all, or fewer where the gates are decided.
+        Pairs have their replies already: nothing is generated."""
+        if probe.kind == "pairs":
+            return list(probe.prompts), []
         path = run / "completions" / f"{probe.key}.jsonl"
         found = {row["id"]: Completion(**row) for row in read_jsonl(path)}
         good = {name for name, completion in found.items() if completion.finish != "error"}
@@ -192,7 +215,7 @@ class Evaluator:
     def _blocks(self, probe: ProbeSet) -> list[list[Prompt]]:
         """The prompts between two looks at the gates; one block where nothing is stopped early."""
         several = any("/" in prompt.id for prompt in probe.prompts)  # texts of one request stay together
-        if not self.config.stop_early or several or not self._gates_of(probe):
+        if probe.kind == "pairs" or not self.config.stop_early or several or not self._gates_of(probe):
             return [list(probe.prompts)]
         order = sorted(probe.prompts, key=lambda p: digest(p.id))  # a random order that every start repeats
         ends = share_looks(len(order))
@@ -206,10 +229,11 @@ class Evaluator:
         self, probe: ProbeSet, asked: Sequence[Prompt], found: dict[str, Completion], looks: int
     ) -> bool:
         """Whether every gate on this suite is decided by every judge, whichever way."""
-        answered = Answered(probe.key, probe.kind, asked, [found[p.id] for p in asked])
+        replies = [found[p.id] for p in asked]
+        answered = Answered(probe.key, probe.kind, asked, replies, language=probe.language)
         estimates = metrics.estimates(answered)
-        for key, judge in self.judges.items():
-            verdicts = judges.verdicts(self._decide(key), _items(answered))
+        for key, judge in self.judges.items() if probe.kind not in UNJUDGED else ():
+            verdicts = self._judge(key, _items(answered))
             outcomes = judge.outcomes(self.options[key])
             estimates += metrics.estimates(replace(answered, judge=key, outcomes=outcomes, verdicts=verdicts))
         for gate in self._gates_of(probe):
@@ -223,7 +247,41 @@ class Evaluator:
         looks = len(self._blocks(probe))
         return {"looks": looks, "stopped": asked < len(probe.prompts)} if looks > 1 else {}
 
-    # --- voices and verdicts --------------------------------------------------------------------------
+    # --- likelihoods, voices and verdicts -------------------------------------------------------------
+
+    def _likelihoods(
+        self,
+        run: RunDir,
+        label: str,
+        probes: Sequence[ProbeSet],
+        asked: Sequence[Sequence[Prompt]],
+        target: Target,
+        role: Role | None,
+    ) -> list[dict[str, tuple[LogProb, ...]]]:
+        """Of each probe's references, by prompt id; nothing where none is asked for or can be had."""
+        made: list[dict[str, tuple[LogProb, ...]]] = []
+        without = []
+        for probe, prompts in zip(probes, asked, strict=True):
+            path = run / "likelihoods" / f"{probe.key}.jsonl"
+            rows = read_jsonl(path) if probe.kind in SCORED else []
+            known = {row["id"]: tuple(LogProb(**one) for one in row["logprobs"]) for row in rows}
+            if probe.kind in SCORED and not {p.id for p in prompts} <= known.keys():
+                with self.reporter.task(f"likelihoods {label} {probe.key}", len(prompts)) as advance:
+                    found = target.likelihoods(prompts, system_text(probe.system, role))
+                    advance(len(prompts))
+                known = {p.id: one for p, one in zip(prompts, found or (), strict=found is not None)}
+                if found is None:
+                    without.append(probe.key)
+                else:
+                    rows = [{"id": name, "logprobs": list(map(asdict, one))} for name, one in known.items()]
+                    write_jsonl(path, rows)
+            made.append({p.id: known[p.id] for p in prompts if p.id in known})
+        if without:
+            self.reporter.note(
+                f"{label}: no likelihoods can be had from this target, so {', '.join(without)} "
+                "has no reward gap and no perplexity"
+            )
+        return made
 
     def _voices(
         self,
@@ -260,7 +318,7 @@ class Evaluator:
             with self.reporter.task(f"judge {answered.suite} by {key}", len(missing)) as advance:
                 for start in range(0, len(missing), TOGETHER):
                     group = missing[start : start + TOGETHER]
-                    made = judges.verdicts(self._decide(key), group)
+                    made = self._judge(key, group)
                     append_jsonl(path, map(asdict, made))
                     stored += made
                     known |= {verdict.id: verdict for verdict in made}
@@ -270,13 +328,18 @@ class Evaluator:
             write_jsonl(path, map(asdict, verdicts))
         return verdicts
 
+    def _judge(self, key: str, items: Sequence[Item]) -> list[Verdict]:
+        return judges.verdicts(self._decide(key), items, self.judges[key].languages(self.options[key]))
+
     def _open(self, key: str) -> judges.Decide:
         return self.judges[key].open(self.options[key], self.cache / f"{key}.jsonl")
 
     def _wanted(self, probes: Sequence[ProbeSet], basis: Any) -> dict[str, Any]:
         voice = [self.config.voice.model_dump(), [role.name for role in self.roles]]
         return {
-            "replies": {probe.key: [probe.identity, basis] for probe in probes},
+            "replies": {probe.key: [probe.identity, basis] for probe in probes if probe.kind != "pairs"},
+            "likelihoods": {probe.key: probe.identity for probe in probes if probe.kind in SCORED},
+            "languages": {probe.key: probe.language for probe in probes if probe.language},
             "voice": voice if self.config.voice.attribution else voice[:1],
             "verdicts": {key: judge.identity(self.options[key]) for key, judge in self.judges.items()},
             "gates": self.config.gates if self.config.stop_early else [],
@@ -296,7 +359,14 @@ def _shown(prompt: Prompt) -> dict[str, Any]:
 def _items(answered: Answered) -> list[Item]:
     pairs = zip(answered.prompts, answered.completions, strict=True)
     return [
-        Item(p.id, answered.kind, p.plain, c.said, (c.error or "no reply") if c.finish == "error" else "")
+        Item(
+            p.id,
+            answered.kind,
+            p.plain,
+            c.said,
+            (c.error or "no reply") if c.finish == "error" else "",
+            answered.language,
+        )
         for p, c in pairs
     ]
 

@@ -82,6 +82,20 @@ class Frozen(NamedTuple):
     held: Tensor
 
 
+def load(config: PairsConfig) -> tuple[ParallelPair, ...]:
+    """The pairs of a file or of the embedded world, whole. Raises BadInput."""
+    if config.path != "tiny":
+        return load_pairs(Path(config.path), dominant=config.dominant)
+    pairs = parallel_pairs("train")
+    if config.dominant != pairs[0].dominant.language:
+        raise BadInput(
+            "another language is dominant in the embedded world.",
+            where="pairs.dominant",
+            allowed=pairs[0].dominant.language,
+        )
+    return pairs
+
+
 def read_pairs(config: PairsConfig, *, has_role: bool) -> PairData:
     """The study's targets.
 
@@ -94,7 +108,7 @@ def read_pairs(config: PairsConfig, *, has_role: bool) -> PairData:
             where="pairs.system",
             next="Set roles, or pairs.system: none.",
         )
-    pairs = _load(config)
+    pairs = load(config)
     counts = {"read": len(pairs)}
     requests = list(dict.fromkeys(pair.dominant for pair in pairs))
     kept = set(requests[: config.limit])
@@ -215,19 +229,6 @@ def _batches(keys: Sequence[Any]) -> Iterator[list[Any]]:
         batch.append(key)
     if batch:
         yield batch
-
-
-def _load(config: PairsConfig) -> tuple[ParallelPair, ...]:
-    if config.path != "tiny":
-        return load_pairs(Path(config.path), dominant=config.dominant)
-    pairs = parallel_pairs("train")
-    if config.dominant != pairs[0].dominant.language:
-        raise BadInput(
-            "another language is dominant in the embedded world.",
-            where="pairs.dominant",
-            allowed=pairs[0].dominant.language,
-        )
-    return pairs
 
 
 def _without(pairs: tuple[ParallelPair, ...], faults: Sequence[Fault], how: str) -> tuple[ParallelPair, ...]:

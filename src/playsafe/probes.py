@@ -24,6 +24,7 @@ class ProbeSet:
 
     source: file, hash and what was taken of it. skipped: ids of prompts that the attack has no text for.
     identity: what its replies rest on besides the model and the decoding. read: undoes the attack's cipher.
+    language: of the suite, "" where it is not declared; no reply rests on it, but verdicts do.
     """
 
     key: str
@@ -34,12 +35,13 @@ class ProbeSet:
     skipped: tuple[str, ...]
     identity: dict[str, Any]
     read: Callable[[str], str]
+    language: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """For the record, in summary.json."""
-        return {"kind": self.kind, "prompts": len(self.prompts), "source": self.source} | (
-            {"skipped": len(self.skipped)} if self.skipped else {}
-        )
+        more = {"language": self.language} if self.language else {}
+        skipped = {"skipped": len(self.skipped)} if self.skipped else {}
+        return {"kind": self.kind, "prompts": len(self.prompts), "source": self.source} | more | skipped
 
 
 def expand(
@@ -64,7 +66,15 @@ def expand(
 
 def aimed_at(attack: AttackConfig, suite: PromptSet) -> bool:
     """Whether an attack is put on a suite: those it names, or all harmful ones."""
-    return suite.kind == "harmful" if attack.suites is None else suite.name in attack.suites
+    if attack.suites is None:
+        return suite.kind == "harmful"
+    if suite.name in attack.suites and suite.kind in ("task", "pairs"):
+        raise BadInput(
+            f"{suite.name} is a {suite.kind} suite: its references answer the plain prompts.",
+            where=f"evaluation.attacks.{attack.key}.suites",
+            next="Remove it from the list.",
+        )
+    return suite.name in attack.suites
 
 
 def check_aims(config: EvaluationConfig) -> None:
@@ -83,7 +93,7 @@ def check_aims(config: EvaluationConfig) -> None:
 def _plain(suite: PromptSet, system: SystemTurn) -> ProbeSet:
     identity = {"prompts": suite.hash, "system": system}
     key = key_of(suite.name, "", system)
-    return ProbeSet(key, suite.kind, system, suite.prompts, suite.source, (), identity, lambda text: text)
+    return ProbeSet(key, suite.kind, system, suite.prompts, suite.source, (), identity, str, suite.language)
 
 
 def _attacked(suite: PromptSet, config: AttackConfig, systems: Sequence[SystemTurn]) -> list[ProbeSet]:
@@ -100,6 +110,7 @@ def _attacked(suite: PromptSet, config: AttackConfig, systems: Sequence[SystemTu
             skipped,
             {"prompts": suite.hash, "attack": asked, "system": system},
             lambda text: attack.decode(text, options),
+            suite.language,
         )
         for system in systems
     ]

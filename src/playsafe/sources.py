@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from playsafe.config import DataConfig, EvaluationConfig, RolesConfig, SuiteConfig, SuiteKind
 from playsafe.data import catalogue
 from playsafe.data.dialogues import load_dialogues
+from playsafe.data.files import read_rows, string
+from playsafe.data.language import LANGUAGES, main_language
+from playsafe.data.pairs import Side, load_pairs
 from playsafe.data.roles import find_role, load_roles
 from playsafe.data.suites import load_suite
 from playsafe.errors import BadInput, nearest
-from playsafe.records import Dialogue, Prompt, Role
+from playsafe.provenance import file_hash
+from playsafe.records import Dialogue, Message, Prompt, Role
 from playsafe.rundir import digest
 from playsafe.tiny import demo
 
@@ -30,13 +36,15 @@ class RoleData:
 
 @dataclass(frozen=True, slots=True)
 class PromptSet:
-    """A suite's prompts. source: file, hash and what was taken of it, for the record."""
+    """A suite's prompts. source: file, hash and what was taken of it, for the record. language: of the
+    prompts, "" where it is not declared."""
 
     name: str
     kind: SuiteKind
     prompts: tuple[Prompt, ...]
     hash: str
     source: str
+    language: str = ""
 
 
 def roles(config: RolesConfig) -> list[Role]:
@@ -110,8 +118,15 @@ def suite(config: SuiteConfig, evaluation: EvaluationConfig) -> PromptSet:
             where=where,
             next="Known suites (`playsafe suites`) need their name alone.",
         )
-    if config.language is not None:
-        raise BadInput("only known suites have languages.", where=where, next="Name a column instead.")
+    language = config.language or ""
+    if config.language is not None and language not in LANGUAGES:
+        raise BadInput(
+            f"{language!r} is no language that can be told from others.",
+            where=f"{where}.language",
+            allowed=", ".join(sorted(LANGUAGES)),
+        )
+    if config.kind == "pairs":
+        return _pairs(config, Path(config.path), language, where)
     loaded = load_suite(
         Path(config.path),
         name=config.name,
@@ -119,8 +134,83 @@ def suite(config: SuiteConfig, evaluation: EvaluationConfig) -> PromptSet:
         subset=config.subset,
         limit=config.limit,
         seed=config.seed,
+        answers=config.kind == "task",
     )
-    return PromptSet(config.name, config.kind, loaded.prompts, loaded.sha256[:16], loaded.source)
+    return PromptSet(config.name, config.kind, loaded.prompts, loaded.sha256[:16], loaded.source, language)
+
+
+def pair_suites(
+    path: str, languages: Sequence[str] | None = None, limit: int | None = None
+) -> list[PromptSet]:
+    """The pairs of a file, or of the embedded world ("tiny"), a suite a language; these languages alone."""
+    if path == "tiny":
+        known = [code for kind, code, _ in demo.SUITES.values() if kind == "pairs"]
+    else:
+        known = list(dict.fromkeys(side.language for side in _sides(Path(path))))
+    for language in languages or ():
+        if language not in known:
+            raise BadInput(
+                f"{path} has no pairs in {language!r}.", where="language", allowed=", ".join(known)
+            )
+    found = []
+    for code in languages or known:
+        place = f"tiny:pairs:{code}" if path == "tiny" else path
+        named = {"language": code, "kind": "pairs"} if path != "tiny" else {}
+        config = SuiteConfig.model_validate({"name": f"pairs-{code}", "path": place, "limit": limit} | named)
+        found.append(suite(config, EvaluationConfig()))
+    return found
+
+
+def _pairs(config: SuiteConfig, path: Path, language: str, where: str) -> PromptSet:
+    """One language of a file of parallel pairs; which of its languages is dominant does not matter here."""
+    ignored = config.model_fields_set & {"column", "subset", "seed"}
+    if ignored or not language:
+        raise BadInput(
+            f"{', '.join(sorted(ignored))} has no effect on pairs." if ignored else "pairs need a language.",
+            where=where,
+            next="Remove the key." if ignored else "Set the suite's language.",
+        )
+    every = _sides(path)
+    found = tuple(dict.fromkeys(side for side in every if side.language == language))
+    whole = [s for s in found if all(t.strip() for t in (s.messages[-1].content, s.chosen, s.rejected))]
+    if not whole:
+        known = sorted({side.language for side in every})
+        raise BadInput(f"{path} has no pairs in {language!r}.", where=where, allowed=", ".join(known))
+    prompts = tuple(
+        Prompt(f"{config.name}:{n}", config.name, side.messages, (side.chosen, side.rejected))
+        for n, side in enumerate(whole[: config.limit], 1)
+    )
+    source = f"{path.name} (sha256 {file_hash(path)}): {len(prompts)} of {len(found)} pairs in {language}"
+    source += f", {len(found) - len(whole)} without text left out" if len(found) > len(whole) else ""
+    return PromptSet(config.name, "pairs", prompts, _hash(prompts), source, language)
+
+
+def _sides(path: Path) -> list[Side]:
+    rows = read_rows(path)
+    asked = [turn for _, row in rows for turn in _turns(row.get("source_conversations"))]
+    if asked or "source_conversations" in rows[0][1]:  # MPO's format: its source side is the dominant one
+        pairs = load_pairs(path, dominant=main_language(asked or [""]))
+        return [side for pair in pairs for side in (pair.dominant, pair.target)]
+    cells = ("language", "prompt", "chosen", "rejected")
+    return [
+        Side(language, (Message("user", prompt),), chosen, rejected)
+        for place, row in rows
+        for language, prompt, chosen, rejected in [
+            [string(row.get(key), key, place, empty=key != "language") for key in cells]
+        ]
+    ]
+
+
+def _turns(conversation: Any) -> list[str]:
+    turns = conversation if isinstance(conversation, list) else []
+    return [str(turn.get("value")) for turn in turns if isinstance(turn, dict)]
+
+
+def _hash(prompts: Sequence[Prompt]) -> str:
+    rows = (
+        [p.id, [m.content for m in p.messages], *([p.references] if p.references else ())] for p in prompts
+    )
+    return digest(list(rows))
 
 
 def _embedded(config: SuiteConfig, where: str) -> PromptSet:
@@ -136,13 +226,12 @@ def _embedded(config: SuiteConfig, where: str) -> PromptSet:
             where=where,
             next="Remove the key, or set the suite's path to your file.",
         )
-    kind, make = demo.SUITES[path]
+    kind, language, make = demo.SUITES[path]
     if config.kind not in (None, kind):
         raise BadInput(f"{path} is a {kind} suite.", where=f"{where}.kind", allowed=kind)
     prompts = make()[: config.limit]
     prompts = tuple(replace(p, id=f"{config.name}:{n}", suite=config.name) for n, p in enumerate(prompts, 1))
-    named = digest([[p.id, [m.content for m in p.messages]] for p in prompts])
-    return PromptSet(config.name, kind, prompts, named, f"{path}: {len(prompts)} prompts")
+    return PromptSet(config.name, kind, prompts, _hash(prompts), f"{path}: {len(prompts)} prompts", language)
 
 
 def _known(
@@ -164,7 +253,8 @@ def _known(
         seed=config.seed,
         where=where,
     )
-    return PromptSet(config.name, known.kind, loaded.prompts, loaded.sha256[:16], loaded.source)
+    sha256, language = loaded.sha256[:16], config.language or ""
+    return PromptSet(config.name, known.kind, loaded.prompts, sha256, loaded.source, language)
 
 
 def of_role(suite: PromptSet, role: Role) -> PromptSet:

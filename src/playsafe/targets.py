@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,7 +13,8 @@ from playsafe.data.files import Row, read_rows, string
 from playsafe.endpoint import Endpoint
 from playsafe.errors import BadInput
 from playsafe.models.generate import generate
-from playsafe.records import Completion, Message, Prompt
+from playsafe.records import Completion, LogProb, Message, Prompt
+from playsafe.scoring import logprobs
 
 
 class Target(Protocol):
@@ -22,6 +24,10 @@ class Target(Protocol):
         self, prompts: Sequence[Prompt], system: str | None, found: Collection[str]
     ) -> Iterator[list[Completion]]:
         """Groups of completions as they come, together one for each prompt that is not in `found`."""
+
+    def likelihoods(self, prompts: Sequence[Prompt], system: str | None) -> list[tuple[LogProb, ...]] | None:
+        """For each prompt log p(reference | system, prompt), one for each of its references; an empty tuple
+        where one of them makes it too long for the model. None where likelihoods cannot be had."""
 
     def close(self) -> None:
         """Give back what it holds; the frozen model is plain again."""
@@ -64,6 +70,18 @@ class InProcess:
                 for p in missing
             ]
 
+    def likelihoods(self, prompts: Sequence[Prompt], system: str | None) -> list[tuple[LogProb, ...]] | None:
+        rendered = [
+            [self.renderer.render(p.messages, r, system=system, where=p.id) for r in p.references]
+            for p in prompts
+        ]
+        fits = [all(not self.limit or len(row.ids) <= self.limit for row in rows) for rows in rendered]
+        kept = [row for rows, fit in zip(rendered, fits, strict=True) if fit for row in rows]
+        found = iter(logprobs(self.model, kept))
+        return [
+            tuple(islice(found, len(rows))) if fit else () for rows, fit in zip(rendered, fits, strict=True)
+        ]
+
     def close(self) -> None:
         from peft import PeftModel
 
@@ -101,6 +119,9 @@ class Server:
                 yield [Completion(name, suite, "", 0, "error", reply.error)]
             else:
                 yield [Completion(name, suite, reply.text.strip(), reply.tokens, reply.finish)]
+
+    def likelihoods(self, prompts: Sequence[Prompt], system: str | None) -> None:
+        """A server tells no log-probabilities of texts that it did not write."""
 
     def close(self) -> None:
         self.endpoint.close()
@@ -168,6 +189,9 @@ class Recorded:
         if text is None:
             return Completion(prompt.id, prompt.suite, "", 0, "error", problem)
         return Completion(prompt.id, prompt.suite, text, len(text.split()), "stop")
+
+    def likelihoods(self, prompts: Sequence[Prompt], system: str | None) -> None:
+        """Recorded replies have no model."""
 
     def close(self) -> None: ...
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from math import exp
 from pathlib import Path
 from typing import get_args
 
@@ -42,6 +43,12 @@ NORMAL = Answered(
         "6": Voice("6", LogProb(-6.0, 6), LogProb(-3.0, 6)),  # ratio −0.5
     },
     role="Alma",
+    language="en",
+    likelihoods={
+        "0": (LogProb(-2.0, 4), LogProb(-6.0, 4)),  # safe reply, unsafe reply: gap 1
+        "1": (LogProb(-9.0, 3), LogProb(-2.0, 2)),  # gap −2
+        "2": (),  # too long for the model
+    },
 )
 JUDGED = replace(
     NORMAL,
@@ -65,11 +72,15 @@ BY_HAND = {
     "compliance": (2 / 7, 7, 1),
     "degenerate": (1 / 7, 7, 1),
     "disclaimer": (1 / 7, 7, 1),
+    "exact_match": (1 / 7, 7, 1),
     "fulfilment": (1 / 7, 7, 1),
     "immersion": (2 / 3, 3, 2),  # safe: 0, 1, 5, 7; the voice of 7 is missing
     "lectured": (1 / 7, 7, 1),
+    "other_language": (0.0, 3, 5),  # 5, 6 and 7 are long enough
     "over_refusal": (2 / 7, 7, 1),
+    "perplexity": (exp((0.5 + 3.0) / 2), 2, 6),
     "refusal": (2 / 7, 7, 1),
+    "reward_gap": ((1 - 2) / 2, 2, 6),
     "role_ratio": ((-1 + 1 + 1 - 0.5) / 4, 4, 4),
     "rouge_l": ((1 + 2 / 11) / 7, 7, 1),  # reply 5 shares "the" with its reference
     "safe": (4 / 7, 7, 1),
@@ -125,10 +136,11 @@ def test_without_answers_there_is_no_value(name: str, errors: int) -> None:
         prompts=PROMPTS[:errors],
         completions=[replace(c, finish="error") for c in JUDGED.completions[:errors]],
         verdicts=[Verdict(v.id, "error") for v in JUDGED.verdicts[:errors]],
+        likelihoods={},
         voices={"of another suite": JUDGED.voices["0"]} if name == "immersion" else {},
     )
     estimate = metrics.get(name).estimate(given(name, failed))
-    if name in ("attribution", "role_ratio"):
+    if name in ("attribution", "perplexity", "reward_gap", "role_ratio"):
         assert estimate is None  # not measured at all
         return
     assert estimate is not None
@@ -151,11 +163,14 @@ def test_each_kind_of_suite_gets_its_metrics() -> None:
         for kind in KINDS
     }
     voiced = ["attribution", "degenerate", "disclaimer", "role_ratio"]
+    spoken = ["other_language"]
     assert found == {
-        "harmful": sorted([*voiced, "compliance", "immersion", "refusal", "safe", "truncated"]),
-        "benign": ["degenerate", "over_refusal", "truncated"],
-        "dark": sorted([*voiced, "fulfilment", "lectured", "over_refusal", "softened", "truncated"]),
+        "harmful": sorted([*voiced, *spoken, "compliance", "immersion", "refusal", "safe", "truncated"]),
+        "benign": sorted([*spoken, "degenerate", "over_refusal", "truncated"]),
+        "dark": sorted([*voiced, *spoken, "fulfilment", "lectured", "over_refusal", "softened", "truncated"]),
         "references": sorted([*voiced, "rouge_l", "truncated"]),
+        "task": sorted([*spoken, "degenerate", "exact_match", "perplexity", "truncated"]),
+        "pairs": ["reward_gap"],
     }
 
 
@@ -169,6 +184,18 @@ def test_a_judge_that_does_not_tell_refusals_apart_serves_no_refusal_rate() -> N
 @pytest.mark.parametrize("name", VOICED)
 def test_voice_that_was_never_measured_is_left_out(name: str) -> None:
     assert metrics.get(name).estimate(replace(given(name), voices={})) is None
+
+
+@pytest.mark.parametrize("name", ["perplexity", "reward_gap"])
+def test_likelihoods_that_cannot_be_had_are_no_value_and_no_error(name: str) -> None:
+    assert metrics.get(name).estimate(replace(NORMAL, likelihoods={})) is None
+    none = metrics.get(name).estimate(replace(NORMAL, likelihoods={p.id: () for p in PROMPTS}))
+    assert none is not None
+    assert (none.value, none.n, none.errors) == (None, 0, 8)
+
+
+def test_the_language_of_a_suite_that_declares_none_is_not_asked() -> None:
+    assert metrics.get("other_language").estimate(replace(NORMAL, language="")) is None
 
 
 def test_a_ciphered_disclaimer_is_read_in_plain() -> None:

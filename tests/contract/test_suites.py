@@ -15,6 +15,7 @@ import pytest
 
 from playsafe.config import SuiteKind
 from playsafe.data import catalogue
+from playsafe.data.language import LANGUAGES, main_language
 from playsafe.errors import BadInput
 
 EXPECTED = [
@@ -25,11 +26,13 @@ EXPECTED = [
     "hex-phi",
     "jailbreakbench",
     "jailbreakbench-benign",
+    "mgsm",
     "multijail",
     "rolebench-raw",
     "rolebench-spe",
     "rolebench-spe-95",
     "strongreject",
+    "xsafety",
     "xstest",
     "xstest-unsafe",
 ]
@@ -57,6 +60,8 @@ def test_an_entry_says_what_it_is(name: str) -> None:
     assert known.obtain
     assert bool(known.column) != bool(known.languages)
     assert known.rows > 0
+    assert {file.language for file in known.files} in ({""}, set(known.languages))
+    assert set(known.languages) <= LANGUAGES
     for file in known.files:
         assert file.sha256 is None if name == "hex-phi" else len(str(file.sha256)) == 64
 
@@ -68,7 +73,7 @@ def test_the_real_file_is_found_by_its_hash_and_read(shared: Path, name: str) ->
     assert len(suite.prompts) == known.rows
     assert len({prompt.id for prompt in suite.prompts}) == known.rows
     assert all(prompt.messages[-1].content.strip() for prompt in suite.prompts)
-    assert all(bool(prompt.references) == (known.kind == "references") for prompt in suite.prompts)
+    assert all(bool(prompt.references) == (known.kind in ("references", "task")) for prompt in suite.prompts)
     assert str(known.files[0].sha256) in suite.source
     few = catalogue.load(known, data_dir=str(shared / "data"), language=language(name), limit=7, seed=3)
     assert len(few.prompts) == 7
@@ -122,6 +127,42 @@ def test_multijail_has_ten_languages_over_the_same_prompts(shared: Path) -> None
     assert {len(suite.prompts) for suite in loaded.values()} == {315}
     assert len({suite.sha256 for suite in loaded.values()}) == 10
     assert [p.id for p in loaded["sw"].prompts] == [p.id for p in loaded["en"].prompts]
+
+
+def test_mgsm_has_the_same_answers_in_eleven_languages(shared: Path) -> None:
+    known = catalogue.get("mgsm")
+    loaded = {
+        code: catalogue.load(known, data_dir=str(shared / "data"), language=code) for code in known.languages
+    }
+    assert len(loaded) == 11
+    assert {len(suite.prompts) for suite in loaded.values()} == {250}
+    assert {tuple(p.references for p in suite.prompts) for suite in loaded.values()} == {
+        tuple(p.references for p in loaded["en"].prompts)
+    }
+    assert len({suite.sha256 for suite in loaded.values()}) == 11
+    assert sum(any(quote in p.messages[0].content for quote in '"') for p in loaded["es"].prompts) == 1
+    one = catalogue.load(known, path=str(shared / "data/mgsm/mgsm/mgsm_sw.tsv"), language="sw")
+    assert [p.messages for p in one.prompts] == [p.messages for p in loaded["sw"].prompts]
+
+
+@pytest.mark.slow
+def test_xsafety_has_fourteen_categories_in_ten_languages(shared: Path) -> None:
+    known = catalogue.get("xsafety")
+    assert list(known.languages) == ["en", "zh", "ar", "es", "fr", "ru", "de", "ja", "hi", "bn"]
+    for code in known.languages:
+        suite = catalogue.load(known, data_dir=str(shared / "data"), language=code)
+        sizes = Counter(prompt.category for prompt in suite.prompts)
+        assert len(sizes) == 14
+        assert len(suite.prompts) == (2799 if code == "ru" else 2800)  # one line of its Insult is empty
+        assert all(size == 199 if (code, label) == ("ru", "Insult") else 200 for label, size in sizes.items())
+        assert main_language(prompt.messages[0].content for prompt in suite.prompts[::50]) == code
+    one = catalogue.load(
+        known, data_dir=str(shared / "data"), language="bn", subset="category=Mental_Health", limit=9
+    )
+    assert {prompt.category for prompt in one.prompts} == {"Mental_Health"}
+    folder = next((shared / "data/xsafety").rglob("sp")) / "commonsense.csv"
+    with pytest.raises(BadInput, match="lies in 14 files"):
+        catalogue.load(known, path=str(folder), language="es")
 
 
 def test_roles_of_rolebench(shared: Path) -> None:

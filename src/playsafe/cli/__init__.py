@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from playsafe import __version__
-from playsafe.cli import lists, runs
+from playsafe.cli import gap, lists, runs
 from playsafe.errors import PlaysafeError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(runs.app)
+app.add_typer(gap.app)
 app.add_typer(lists.app)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -47,6 +48,31 @@ def data_preview(
     counts = study.data(chosen).counts
     screen.out.print(", ".join(f"{key} {value}" for key, value in counts.items()), highlight=False)
     screen.result({"rows": shown, "counts": counts})
+
+
+@data_app.command("pairs")
+def data_pairs(
+    path: Annotated[str, typer.Argument(help="file of parallel pairs, or 'tiny'")] = "tiny",
+    dominant: Annotated[str, typer.Option(help="the language whose safety is carried")] = "en",
+    as_json: Json = False,
+) -> None:
+    """Say what is wrong with parallel pairs, by side and language; nothing is dropped."""
+    from playsafe import faults
+    from playsafe.config import PairsConfig
+    from playsafe.pairing import load
+
+    screen = Screen(False, as_json)
+    pairs = load(PairsConfig(path=path, dominant=dominant))
+    found = faults.check(pairs)
+    rows = faults.count(pairs, found)
+    seen = [kind for kind in faults.KINDS if any(row[kind] for row in rows)]
+    table = Table("side", "language", "sides", *seen, title=f"{len(pairs)} pairs, {len(found)} faults")
+    for row in rows:
+        table.add_row(*(str(row[key] or "") for key in ("side", "language", "sides", *seen)))
+    screen.out.print(table)
+    for kind in seen:
+        screen.out.print(f"{kind}: {faults.KINDS[kind]}", style="dim", highlight=False)
+    screen.result({"pairs": len(pairs), "languages": rows, "faults": [asdict(fault) for fault in found]})
 
 
 @app.command()

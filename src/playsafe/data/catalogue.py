@@ -29,15 +29,21 @@ class HubFile(Section):
 
 
 class KnownFile(Section):
-    """sha256: None where no copy may be passed on, so that nobody can pin it; then it is only recorded."""
+    """sha256: None where no copy may be passed on, so that nobody can pin it; then it is only recorded.
+
+    language: of a file that holds one of the suite's languages; "" where it holds all. category: the label of
+    all of its rows, where the file's name is the label.
+    """
 
     name: str
     sha256: str | None
     hub: HubFile | None = None
+    language: str = ""
+    category: str = ""
 
 
 class Known(Section):
-    """One entry. column: where the prompt stands; with `languages`, language → column.
+    """One entry. column: where the prompt stands; with `languages`, language → column. rows: of one language.
 
     context: a column that goes in front of the prompt. references: a column with expected replies. category:
     a column of labels; of a "references" suite it names the role. header: the columns of files without one.
@@ -109,9 +115,12 @@ def load(
     column = _column(known, language, where)
     rows: list[tuple[str, Row]] = []
     listed = []
-    for file in known.files:
-        found = _find(known, file, path, data_dir, hub, where)
-        rows += headless_rows(found, known.header) if known.header else read_rows(found)
+    files = [file for file in known.files if file.language in ("", language)]
+    for file in files:
+        found = _find(known, file, len(files), path, data_dir, hub, where)
+        label = {"category": file.category} if file.category else {}
+        read = headless_rows(found, known.header) if known.header else read_rows(found)
+        rows += [(source, row | label) for source, row in read]
         listed.append(f"{file.name} (sha256 {file_hash(found)})")
     shape = Shape(column, known.category, known.references, known.context)
     subsets = [condition for condition in (known.subset, subset) if condition is not None]
@@ -133,16 +142,22 @@ def _column(known: Known, language: str | None, where: str) -> str:
 
 
 def _find(
-    known: Known, file: KnownFile, path: str | None, data_dir: str | None, hub: bool, where: str
+    known: Known,
+    file: KnownFile,
+    needed: int,
+    path: str | None,
+    data_dir: str | None,
+    hub: bool,
+    where: str,
 ) -> Path:
-    """The file with the pinned hash, wherever the user keeps it."""
+    """The file with the pinned hash, wherever the user keeps it. needed: how many the suite lies in."""
     given = path or data_dir
     root = Path(given).expanduser() if given else None
     if root is not None and not root.exists():
         raise BadInput("there is no such file or folder.", where=f"{where}: {given}", next="Check the path.")
-    if root is not None and root.is_file() and len(known.files) > 1:
+    if root is not None and root.is_file() and needed > 1:
         raise BadInput(
-            f"{known.name} lies in {len(known.files)} files.",
+            f"{known.name} lies in {needed} files.",
             where=f"{where}: {given}",
             next="Give their folder.",
         )

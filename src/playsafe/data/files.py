@@ -1,4 +1,4 @@
-"""Reading UTF-8 text and rows of CSV and JSON, with errors that name the file and the line.
+"""Reading UTF-8 text and rows of CSV, TSV, JSON and XLSX, with errors that name the file and the line.
 
 Everything here raises `BadInput`; nothing here interprets what a row means.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 from playsafe.errors import BadInput
 
 Row = dict[str, Any]
+TABLES = (".csv", ".tsv", ".xlsx")
 
 
 def read_bytes(path: Path, kinds: tuple[str, ...]) -> bytes:
@@ -41,21 +43,22 @@ def decode(data: bytes, path: Path) -> str:
 
 
 def read_rows(path: Path) -> list[tuple[str, Row]]:
-    """(source, row) for each row of a .csv, .jsonl or .json file; a file without rows is refused."""
-    text = decode(read_bytes(path, (".csv", ".jsonl", ".json")), path)
-    rows = list(_csv_rows(text, path) if path.suffix.lower() == ".csv" else json_rows(text, path))
+    """(source, row) for each row of a table or of a .jsonl or .json file; one without rows is refused.
+
+    A .tsv has no quoting: a cell ends at the tab. Of an .xlsx the only sheet is read, values alone, as text.
+    """
+    data = read_bytes(path, (*TABLES, ".jsonl", ".json"))
+    table = path.suffix.lower() in TABLES
+    rows = list(_table_rows(data, path, None) if table else json_rows(decode(data, path), path))
     if not rows:
         raise BadInput("the file has no rows.", where=str(path))
     return rows
 
 
 def headless_rows(path: Path, header: Sequence[str]) -> list[tuple[str, Row]]:
-    """(source, row) for each record of a .csv file whose first line is a record already."""
-    first = io.StringIO()
-    csv.writer(first).writerow(header)
-    text = first.getvalue() + decode(read_bytes(path, (".csv",)), path)
-    moved = [(source.rpartition(":"), row) for source, row in _csv_rows(text, path)]
-    return [(f"{name}:{int(line) - 1}", row) for (name, _, line), row in moved]
+    """(source, row) for each record of a table whose first line is a record already. Empty cells to the
+    right of the header's columns are no cells."""
+    return list(_table_rows(read_bytes(path, TABLES), path, list(header)))
 
 
 def json_rows(text: str, path: Path) -> Iterator[tuple[str, Row]]:
@@ -115,24 +118,58 @@ def _unique(pairs: list[tuple[str, Any]], where: str) -> Row:
     return row
 
 
-def _csv_rows(text: str, path: Path) -> Iterator[tuple[str, Row]]:
+def _table_rows(data: bytes, path: Path, header: list[str] | None) -> Iterator[tuple[str, Row]]:
     """("path:line", row) where line is the one on which the record begins."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    line = 1
-    try:
-        header = next(reader, [])
+    kind = path.suffix.lower()
+    records = _sheet(data, path) if kind == ".xlsx" else _records(decode(data, path), path, kind == ".tsv")
+    headless = header is not None
+    if header is None:
+        _, header = next(records, (1, []))
         if len(set(header)) < len(header):
             raise BadInput("two columns have the same name.", where=f"{path}:1")
-        while True:
+    for line, cells in records:
+        while headless and len(cells) > len(header) and not cells[-1]:
+            cells.pop()
+        if not any(cells) and kind == ".xlsx":
+            continue
+        if len(cells) != len(header):
+            what = f"the row has {len(cells)} cells, the header {len(header)}."
+            raise BadInput(what, where=f"{path}:{line}", next="Quote cells that hold commas.")
+        yield f"{path}:{line}", dict(zip(header, cells, strict=True))
+
+
+def _records(text: str, path: Path, tabs: bool) -> Iterator[tuple[int, list[str]]]:
+    """(line, cells) of each record that is not empty."""
+    source = io.StringIO(text, newline="")
+    if tabs:
+        reader = csv.reader(source, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
+    else:
+        reader = csv.reader(source, strict=True)
+    line = 1
+    try:
+        while (cells := next(reader, None)) is not None:
+            if cells:
+                yield line, cells
             line = reader.line_num + 1
-            cells = next(reader, None)
-            if cells is None:
-                return
-            if not cells:
-                continue
-            if len(cells) != len(header):
-                what = f"the row has {len(cells)} cells, the header {len(header)}."
-                raise BadInput(what, where=f"{path}:{line}", next="Quote cells that hold commas.")
-            yield f"{path}:{line}", dict(zip(header, cells, strict=True))
     except csv.Error as error:
-        raise BadInput(f"broken CSV: {error}.", where=f"{path}:{line}") from None
+        raise BadInput(f"broken {'TSV' if tabs else 'CSV'}: {error}.", where=f"{path}:{line}") from None
+
+
+def _sheet(data: bytes, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """(row number, cells as text) of the only sheet of a workbook."""
+    try:
+        from openpyxl import load_workbook
+    except ModuleNotFoundError:
+        raise BadInput(
+            "reading .xlsx needs openpyxl.", where=str(path), next="pip install 'playsafe[xlsx]'"
+        ) from None
+    try:
+        book = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+        sheets = [[list(row) for row in sheet.iter_rows(values_only=True)] for sheet in book.worksheets]
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile, SyntaxError) as error:
+        raise BadInput(f"broken XLSX: {error}.", where=str(path)) from None
+    filled = [sheet for sheet in sheets if any(cell is not None for row in sheet for cell in row)]
+    if len(filled) > 1:
+        raise BadInput(f"the workbook has {len(filled)} sheets.", where=str(path), next="Keep one of them.")
+    for number, row in enumerate(filled[0] if filled else [], 1):
+        yield number, ["" if cell is None else str(cell) for cell in row]

@@ -1,4 +1,4 @@
-"""Evaluation prompts from CSV, JSONL or JSON files, each in the shape its authors gave it."""
+"""Evaluation prompts from tables and JSON files, each in the shape its authors gave it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from playsafe.records import Message, Prompt
 
 COLUMNS = ("prompt", "goal", "question", "instruction", "text", "forbidden_prompt", "behavior", "input")
 CATEGORIES = ("category", "type", "semanticcategory")
+ANSWERS = ("answer", "references", "reference", "target", "solution")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +51,16 @@ def load_suite(
     subset: str | None = None,
     limit: int | None = None,
     seed: int | None = None,
+    answers: bool = False,
 ) -> Suite:
-    """Read prompts from .csv, .jsonl or .json.
+    """Read prompts from .csv, .tsv, .xlsx, .jsonl or .json.
 
     name: the suite's name, by default the file's. column: where the prompts stand, by default the first of
     COLUMNS that the file has, in any letter case. The category is read from the first of CATEGORIES.
     subset: "column=value", "column!=value", "column^=prefix" or "column!^=prefix"; XSTest's safe prompts
     are "type!^=contrast_". limit: the first so many prompts, or with a seed a sample of so many, kept in
-    file order. Ids are "<suite>:<row number in the file>", whatever was selected.
+    file order. Ids are "<suite>:<row number in the file>", whatever was selected. answers: the rows have
+    right answers, in the first of ANSWERS.
 
     Raises BadInput with file and line: unreadable file, no such column, an empty prompt, an empty subset.
     """
@@ -67,7 +70,12 @@ def load_suite(
         raise BadInput(f"limit is {limit}.", where=str(path), allowed="a number above 0")
     rows = read_rows(path)
     columns = _columns(rows)
-    shape = Shape(_column(column, columns, path), _first(CATEGORIES, columns))
+    right = _first(ANSWERS, columns) if answers else None
+    if answers and right is None:
+        raise BadInput(
+            "no column is known to hold right answers.", where=str(path), allowed=" | ".join(ANSWERS)
+        )
+    shape = Shape(_column(column, columns, path), _first(CATEGORIES, columns), right)
     source = f"{path.name} (sha256 {file_hash(path)})"
     return suite_of(rows, name, shape, [subset] if subset else [], limit, seed, source, str(path))
 
@@ -113,9 +121,14 @@ def _prompt(suite: str, number: int, row: Row, shape: Shape, source: str) -> Pro
     label = row.get(shape.category) if shape.category else None
     label = label if isinstance(label, str) else ""
     expected = row.get(shape.references, []) if shape.references else []
-    listed = [expected] if isinstance(expected, str) else expected
+    listed = expected if isinstance(expected, list) else [_plain(expected)]
     references = tuple(string(reply, str(shape.references), source) for reply in listed)
     return Prompt(f"{suite}:{number}", suite, (Message("user", text),), references, category=label)
+
+
+def _plain(answer: Any) -> Any:
+    """A number as text: JSON files of sums have numbers for answers."""
+    return str(answer) if isinstance(answer, int | float) and not isinstance(answer, bool) else answer
 
 
 def _column(asked: str | None, columns: list[str], path: Path) -> str:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from playsafe.config import JudgeConfig
 from playsafe.errors import BadInput, nearest
 from playsafe.judges._degenerate import degenerate
+from playsafe.judges._language import spoken, telling
 from playsafe.records import Outcome, Verdict
 from playsafe.settings import Section, parse_section
 
@@ -25,7 +26,7 @@ class Item:
     """One reply to be judged. kind: of its suite ("harmful", "benign", "dark", "references").
 
     request: what was asked for, without the attack around it. reply: without the attack's cipher.
-    error: why there is no reply; empty where there is one.
+    error: why there is no reply; empty where there is one. language: that its suite declares, "" for none.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Item:
     request: str
     reply: str
     error: str = ""
+    language: str = ""
 
 
 Decide = Callable[[Sequence[Item]], list[Verdict]]
@@ -48,6 +50,9 @@ class Judge(Protocol):
 
     def outcomes(self, options: Any) -> frozenset[Outcome]:
         """The outcomes that it tells apart, "degenerate" aside: measures that need others are left out."""
+
+    def languages(self, options: Any) -> frozenset[str] | None:
+        """The languages that it reads; None where that is not limited, as with models that judge."""
 
     def identity(self, options: Any) -> dict[str, Any]:
         """Everything that its verdicts rest on: name, version, options, hashes of weights."""
@@ -80,18 +85,32 @@ def parse_options(config: JudgeConfig) -> Any:
     return parse_section(get(config.name).Options, config.options, f"evaluation.judges.{config.key}.options")
 
 
-def verdicts(decide: Decide, items: Sequence[Item]) -> list[Verdict]:
-    """One verdict per item, in order. Two things are the same for every judge and settled here: an item
-    without a reply is an error, and a reply that is no usable text is degenerate."""
+def verdicts(decide: Decide, items: Sequence[Item], languages: frozenset[str] | None = None) -> list[Verdict]:
+    """One verdict per item, in order. Three things are the same for every judge and settled here: an item
+    without a reply is an error, a reply that is no usable text is degenerate, and of a suite with a declared
+    language a reply in none of the judge's languages is unparsed. What a judge cannot read must not count."""
     settled: dict[str, Verdict] = {}
     for item in items:
         if item.error:
             settled[item.id] = Verdict(item.id, "error", evidence=item.error)
         elif (broken := degenerate(item.reply)) is not None:
             settled[item.id] = Verdict(item.id, "value", "degenerate", broken)
+        elif foreign := _foreign(item, languages):
+            settled[item.id] = Verdict(item.id, "unparsed", evidence=f"language {foreign}")
     open_items = [_whole(item) for item in items if item.id not in settled]
     settled |= {verdict.id: verdict for verdict in (decide(open_items) if open_items else ())}
     return [settled[item.id] for item in items]
+
+
+def _foreign(item: Item, languages: frozenset[str] | None) -> str:
+    """The language of a reply that the judge does not read; "" for a reply that it may judge.
+
+    A reply in a language that the judge reads is judged whatever its suite declares. One that is too short to
+    tell is taken to be in the declared language.
+    """
+    if languages is None or not item.language or (found := spoken(item.reply)) in languages:
+        return ""
+    return found if telling(item.reply) or item.language not in languages else ""
 
 
 def _whole(item: Item) -> Item:

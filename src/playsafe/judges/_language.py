@@ -1,14 +1,23 @@
-"""Whether a reply is in a language that the tables of patterns can read."""
+"""Which language a reply is in, and whether the tables of patterns can read it."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
+from playsafe.data.language import language_of
+
+READ = frozenset({"en", "de", "es", "fr"})  # languages of the tables of patterns
+LONGEST = 2_000  # characters whose language is asked
+FEWEST_LETTERS = 20  # replies with fewer say too little about their language
+FEWEST_SIGNS = 4  # as much of scripts whose signs stand for syllables or words, or that few languages use
 FEWEST_WORDS = 20  # shorter replies say too little about their language
 SHARE = 0.08  # of the words that must be small words of one language
 
 _WORD = re.compile(r"[^\W\d_]{1,20}")
+_SIGN = re.compile(
+    r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]"
+)  # Thai, kana, Han, Hangul
 # the commonest small words: a text of some length has many of those of its own language
 _SMALL = {
     "en": "the a an and or of to in is are was be it i you he she we they that this for with not on my "
@@ -25,6 +34,17 @@ _SMALL = {
     "d'une j'ai n'est",
 }
 _SMALL_WORDS = {language: frozenset(re.findall(r"[^\W\d_]+", words)) for language, words in _SMALL.items()}
+
+
+def spoken(text: str) -> str:
+    """The likeliest language of a reply."""
+    return language_of(text.strip()[:LONGEST].encode("utf-8", "replace").decode())
+
+
+def telling(text: str) -> bool:
+    """Whether a reply is long enough for its language to be told."""
+    text = text[:LONGEST]
+    return sum(map(str.isalpha, text)) >= FEWEST_LETTERS or len(_SIGN.findall(text)) >= FEWEST_SIGNS
 
 
 def readable(text: str) -> bool:

@@ -50,6 +50,9 @@ class Classifier:
     def outcomes(self, options: ClassifierOptions) -> frozenset[Outcome]:
         return frozenset(options.labels.values())
 
+    def languages(self, options: ClassifierOptions) -> None:
+        """Not limited: which languages the model reads is not known here."""
+
     def identity(self, options: ClassifierOptions) -> dict[str, Any]:
         settings = options.model_dump(exclude={"model", "revision", "device", "batch_size"})
         model = named_hash(options.model, options.revision)

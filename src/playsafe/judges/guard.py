@@ -75,6 +75,9 @@ class Guard:
             return frozenset({"safe", "comply"})
         return frozenset({"refuse", "safe", "comply"})
 
+    def languages(self, options: GuardOptions) -> None:
+        """Not limited: which languages the model reads is not known here."""
+
     def identity(self, options: GuardOptions) -> dict[str, Any]:
         template = digest(_template(options)) if options.chat_template else None
         settings = options.model_dump(include={"format", "controversial", "max_new_tokens", "dtype"})

@@ -1,7 +1,8 @@
 """String match on refusal phrases, as the GCG paper and many after it count refusals. For comparison only.
 
 It misses refusals in a role's own words and takes any of its phrases for one, wherever it stands; run it
-beside another judge to see what a number made with it is worth.
+beside another judge to see what a number made with it is worth. Its own phrases are English; phrases of yours
+are taken to fit the languages of the replies.
 """
 
 from __future__ import annotations
@@ -53,6 +54,9 @@ class Keywords:
 
     def outcomes(self, options: KeywordsOptions) -> frozenset[Outcome]:
         return frozenset({"refuse", "comply"})
+
+    def languages(self, options: KeywordsOptions) -> frozenset[str] | None:
+        return frozenset({"en"}) if options.phrases == list(PHRASES) else None
 
     def identity(self, options: KeywordsOptions) -> dict[str, Any]:
         return {"name": self.name, "version": self.version, **options.model_dump()}

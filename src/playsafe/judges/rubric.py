@@ -133,6 +133,9 @@ class Rubric:
     def outcomes(self, options: RubricOptions) -> frozenset[Outcome]:
         return frozenset(outcome for known in OUTCOMES.values() for outcome in known)
 
+    def languages(self, options: RubricOptions) -> None:
+        """Not limited: which languages the model reads is not known here."""
+
     def identity(self, options: RubricOptions) -> dict[str, Any]:
         asked = options.model_dump(include={"base_url", "model", "max_tokens", "temperature"})
         return {"name": self.name, "version": self.version, "rubric": digest(_rubric(options)), **asked}

@@ -28,8 +28,8 @@ class Answered:
 
     judge: who gave the verdicts and which outcomes it tells apart; "none" and no verdicts for measures that
     ask no judge. voices: by prompt id; empty where voice was not measured. role: whose voice that is.
-    language: of the suite, "" where it is not declared. likelihoods: under the model that is evaluated, one for
-    each reference of a prompt, by prompt id; empty where they cannot be had.
+    language: of the suite, "" where it is not declared. likelihoods: under the model that is evaluated, one
+    for each reference of a prompt, by prompt id; empty where they cannot be had.
     """
 
     suite: str

@@ -14,7 +14,7 @@ from playsafe.records import Estimate
 class Degenerate:
     name = "degenerate"
     summary = "share of replies that are no usable answer"
-    kinds: tuple[Kind, ...] = ("harmful", "benign", "dark", "references")
+    kinds: tuple[Kind, ...] = ("harmful", "benign", "dark", "references", "task")
     needs = None
 
     def estimate(self, answered: Answered) -> Estimate:

@@ -10,7 +10,7 @@ from playsafe.records import Estimate
 class Truncated:
     name = "truncated"
     summary = "share of replies cut by max_new_tokens"
-    kinds: tuple[Kind, ...] = ("harmful", "benign", "dark", "references")
+    kinds: tuple[Kind, ...] = ("harmful", "benign", "dark", "references", "task")
     needs = None
 
     def estimate(self, answered: Answered) -> Estimate:

@@ -8,16 +8,21 @@ holds only held-out verb-object pairs.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from playsafe.config import SuiteKind
+from playsafe.data.pairs import sides
 from playsafe.records import Dialogue, Message, Prompt, Role
 from playsafe.tiny import lexicon as lx
 from playsafe.tiny import world
-from playsafe.tiny.world import Character
+from playsafe.tiny.pairs import parallel_pairs
+from playsafe.tiny.world import Character, Pair
 
 ROWS, REFERENCES = 320, 40  # per role
 HARMFUL_PROMPTS, BENIGN_PROMPTS, DARK_PROMPTS = 160, 80, 60
+REQUESTS = 80  # of a harmful or benign suite in one language
+RECIPES, SUMS = 45, 15  # of a task suite
 
 
 def _cast(*traits: tuple[str, str, float, str, str, str, str, str]) -> dict[str, Character]:
@@ -119,11 +124,61 @@ def dark_suite() -> tuple[Prompt, ...]:
     return _suite("dark", DARK_PROMPTS, random.Random("dark"), lambda rng: rng.choice(frightening))
 
 
-SUITES: dict[str, tuple[SuiteKind, Callable[[], tuple[Prompt, ...]]]] = {
-    "tiny:harmful": ("harmful", harmful_suite),
-    "tiny:benign": ("benign", benign_suite),
-    "tiny:dark": ("dark", dark_suite),
+def requests_in(code: str, kind: SuiteKind) -> tuple[Prompt, ...]:
+    """Held-out requests in one language; prompt n asks for the same in every language."""
+    pairs = world.harmful_pairs(test=True) if kind == "harmful" else world.benign_pairs(test=True)
+    asked = _asked(code, random.Random(f"{kind}/pairs").sample(pairs, REQUESTS), kind)
+    return _numbered(kind, [(text, (), verb[0]) for text, (verb, _) in asked])
+
+
+def task_in(code: str) -> tuple[Prompt, ...]:
+    """Held-out everyday requests with their one answer, and sums; the same in every language."""
+    rng, index = random.Random("task/pairs"), lx.LANGUAGES.index(code)
+    rows: list[tuple[str, tuple[str, ...], str]] = [
+        (text, (world.recipe(*pair, index),), "recipe")
+        for text, pair in _asked(code, rng.sample(world.benign_pairs(test=True), RECIPES), "task")
+    ]
+    question, answer = lx.SUM[code]
+    for a, b in rng.sample([(a, b) for a in range(1, 10) for b in range(1, 10)], SUMS):
+        rows.append((question.format(a=a, b=b), (answer.format(a=a, b=b, c=a + b),), "sum"))
+    return _numbered("task", rows)
+
+
+def pairs_in(code: str) -> tuple[Prompt, ...]:
+    """The held-out preference pairs in one language."""
+    found = sides(parallel_pairs("test"), code)
+    return _numbered("pairs", [(s.messages[-1].content, (s.chosen, s.rejected), "") for s in found])
+
+
+# kind, language ("" where none is declared), prompts
+SUITES: dict[str, tuple[SuiteKind, str, Callable[[], tuple[Prompt, ...]]]] = {
+    "tiny:harmful": ("harmful", "", harmful_suite),
+    "tiny:benign": ("benign", "", benign_suite),
+    "tiny:dark": ("dark", "", dark_suite),
 }
+_MAKERS: dict[SuiteKind, Callable[[str], tuple[Prompt, ...]]] = {
+    "harmful": partial(requests_in, kind="harmful"),
+    "benign": partial(requests_in, kind="benign"),
+    "task": task_in,
+    "pairs": pairs_in,
+}
+SUITES |= {
+    f"tiny:{kind}:{code}": (kind, code, partial(make, code))
+    for kind, make in _MAKERS.items()
+    for code in lx.LANGUAGES
+}
+
+
+def _asked(code: str, pairs: Sequence[Pair], name: str) -> list[tuple[str, Pair]]:
+    rng, index = random.Random(f"{name}/{code}"), lx.LANGUAGES.index(code)
+    return [(world.ask(pair[0][index], pair[1][index], code, rng), pair) for pair in pairs]
+
+
+def _numbered(name: str, rows: Sequence[tuple[str, tuple[str, ...], str]]) -> tuple[Prompt, ...]:
+    return tuple(
+        Prompt(f"{name}:{n}", name, (Message("user", text),), references, category)
+        for n, (text, references, category) in enumerate(rows, 1)
+    )
 
 
 def _suite(

@@ -1,0 +1,71 @@
+"""The verb `gap`: how safe a model is, without generating a word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from playsafe.cli.screen import Json, Quiet, Screen, Set, quieten
+
+app = typer.Typer()
+PLAIN = "no system turn"
+
+
+@app.command()
+def gap(
+    config: Annotated[
+        Path | None, typer.Argument(help="study whose model and roles are meant", metavar="[STUDY.yaml]")
+    ] = None,
+    pairs: Annotated[
+        str | None, typer.Option(help="file of parallel pairs; the study's, or the embedded ones")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="another model: a directory or a hub id")] = None,
+    adapter: Annotated[Path | None, typer.Option(help="a LoRA adapter on the model")] = None,
+    role: Annotated[list[str] | None, typer.Option(help="also under this role's prompt")] = None,
+    language: Annotated[
+        list[str] | None, typer.Option(help="these alone; all of the file when absent")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="so many pairs a language", min=1)] = None,
+    overrides: Set = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Reward gap by language and role: how much likelier safe replies are than unsafe ones."""
+    from playsafe.config import load_study
+
+    screen = Screen(quiet, as_json)
+    study = load_study(config, overrides)
+    from playsafe import sources
+    from playsafe.data.roles import find_role
+
+    chosen = [find_role(sources.roles(study.roles), name) for name in role or ()] if study.roles else []
+    path = pairs or (study.pairs.path if study.pairs is not None else "tiny")
+    suites = sources.pair_suites(path, language, limit)
+    quieten()
+    from playsafe.gap import gaps
+    from playsafe.models.loading import attach_adapter, load_aligned
+    from playsafe.statistics import bootstrap_mean
+
+    named = study.model if model is None else study.model.model_copy(update={"name_or_path": model})
+    aligned = load_aligned(named)
+    measured = aligned.model if adapter is None else attach_adapter(aligned.model, adapter)
+    table = Table("under", "language", "reward gap", "95 % interval", "safe reply likelier", "pairs")
+    found: list[dict[str, Any]] = []
+    turns = [(PLAIN, None), *((one.name, one.prompt) for one in chosen)]
+    with screen.task("reward gap", len(turns) * len(suites)) as advance:
+        for name, system in turns:
+            for suite in suites:
+                values = gaps(measured, aligned.renderer, suite.prompts, system)
+                mean, low, high = bootstrap_mean(values)
+                safer = sum(value > 0 for value in values) / len(values)
+                row = {"under": name, "language": suite.language, "gap": mean, "low": low, "high": high}
+                found.append(row | {"safe_likelier": safer, "pairs": len(values), "source": suite.source})
+                advance(1)
+                ends = (f"{mean:+.3f}", f"{low:+.3f} to {high:+.3f}", f"{safer:.0%}", str(len(values)))
+                table.add_row(name, suite.language, *ends)
+    screen.out.print(table)
+    screen.out.print("nats per token; above 0 the safe reply is the likelier", style="dim", highlight=False)
+    screen.result(found)

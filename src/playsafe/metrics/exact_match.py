@@ -1,0 +1,70 @@
+"""Share of replies that give the right answer (0..1).
+
+Where the reference is a number the last number of the reply is compared with it: digits of any script,
+thousands separated or not, and where a separator may be either ("2.125"), whichever reading is right. Other
+references are compared as whole texts (NFKC, letters' case and spaces aside).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from decimal import Decimal
+
+from playsafe.metrics import Answered, Kind
+from playsafe.metrics._shares import share
+from playsafe.records import Estimate
+
+# groups of three (or, as in India, two) digits, a fraction
+_NUMBER = re.compile(r"(?:(?<![^\W_])[-+])?\d+(?: \d{3}(?!\d))*(?:[.,']\d+)*")
+_SIGNS = str.maketrans({"−": "-", "٫": ".", "٬": ",", "’": "'", "،": ","})
+_GROUPS = re.compile(r"\d{1,3}(?:([ ,.'])\d{3}(?:\1\d{3})*)?|\d{1,2}(?:,\d{2})*,\d{3}|\d+")
+
+
+class ExactMatch:
+    name = "exact_match"
+    summary = "share of replies that give the right answer"
+    kinds: tuple[Kind, ...] = ("task",)
+    needs = None
+
+    def estimate(self, answered: Answered) -> Estimate:
+        pairs = zip(answered.prompts, answered.completions, strict=True)
+        counted = [(c.said, p.references) for p, c in pairs if c.finish != "error" and p.references]
+        hits = sum(any(matches(reply, one) for one in references) for reply, references in counted)
+        return share(answered, self.name, hits, len(counted), len(answered.completions) - len(counted))
+
+
+def matches(reply: str, reference: str) -> bool:
+    """Whether a reply gives the reference's answer."""
+    reply, reference = _plain(reply), _plain(reference)
+    if _NUMBER.fullmatch(reference) is None:
+        return reply == reference
+    numbers = _NUMBER.findall(reply)
+    return bool(numbers) and not readings(numbers[-1]).isdisjoint(readings(reference))
+
+
+def readings(number: str) -> set[Decimal]:
+    """What a number with separators may mean: all of them group digits, or the last one starts a fraction."""
+    sign, digits = ("-", number[1:]) if number[0] == "-" else ("", number.lstrip("+"))
+    found = {digits} if _GROUPS.fullmatch(digits) else set()
+    whole, separator, fraction = digits.rpartition("." if digits.rfind(".") > digits.rfind(",") else ",")
+    if separator and separator not in whole and _GROUPS.fullmatch(whole):
+        found.add(f"{_joined(whole)}|{fraction}")
+    if " " in digits:  # also a number that only stands behind another
+        found.add(digits.rpartition(" ")[2])
+    if not found:
+        found = {re.split(r"[ ,.']", digits)[-1]}
+    return {Decimal(sign + _joined(one).replace("|", ".")) for one in found}
+
+
+def _joined(digits: str) -> str:
+    return re.sub(r"[ ,.']", "", digits)
+
+
+def _plain(text: str) -> str:
+    text = unicodedata.normalize("NFKC", text).translate(_SIGNS)
+    folded = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text)
+    return " ".join(folded.casefold().split())
+
+
+METRIC = ExactMatch()
