@@ -22,6 +22,8 @@ from playsafe.report.answers import Answers, aligned, indicator
 from playsafe.report.load import BASE, JUDGED, KIND_OF_METRIC, Run, StudyRuns
 from playsafe.statistics import Z95, Interval, bootstrap_mean, paired_bootstrap, spearman_interval, wilson
 
+SCORES = {"role_ratio", "reward_gap", "perplexity"}  # measures that are no shares
+
 
 class Stat(NamedTuple):
     """A value with its 95 % interval, the items behind it and how the interval was made."""
@@ -48,6 +50,7 @@ class Numbers:
         average, as they were asked; plain suites under the first system turn when None."""
         self.runs, self.judge, self.keys, self.answers = runs, judge, keys, answers or Answers()
         self._known: dict[tuple[Any, ...], Stat | None] = {}  # every number is worked out once
+        self._narrowed: dict[tuple[Any, ...], Numbers] = {}
         self._hits: dict[tuple[str, str], dict[Path, np.ndarray]] = {}  # metric, suite → run → one a prompt
 
     def cell(self, role: str, method: str, metric: str) -> Stat | None:
@@ -65,8 +68,12 @@ class Numbers:
     def narrowed(
         self, *, judge: str | None = None, keys: Mapping[str, Sequence[str]] | None = None
     ) -> Numbers:
-        """The same study by another judge or on other suites."""
-        return Numbers(self.runs, judge=judge or self.judge, keys=keys or self.keys, answers=self.answers)
+        """The same study by another judge or on other suites; one object for the same question."""
+        judge, keys = judge or self.judge, keys or self.keys
+        place = (judge, None if keys is None else tuple((kind, tuple(own)) for kind, own in keys.items()))
+        if place not in self._narrowed:
+            self._narrowed[place] = Numbers(self.runs, judge=judge, keys=keys, answers=self.answers)
+        return self._narrowed[place]
 
     def judge_of(self, metric: str) -> str:
         """Who judges for a measure; "none" where it asks no judge."""
@@ -86,7 +93,27 @@ class Numbers:
                 found[place] = joined([some for some in estimates if some])
         stats = list(found.values())
         stat = None if not stats else stats[0] if len(stats) == 1 else over_roles(stats)
-        return stat if stat is None or metric == "role_ratio" else _inside(stat)
+        return stat if stat is None or metric in SCORES else _inside(stat)
+
+    def rows(self, arms: Sequence[str], metric: str) -> list[list[np.ndarray]]:
+        """Arm → suite → rows × prompts, as many rows everywhere: roles (means over seeds), or the seeds where
+        there is one role; a single row stands in all. Only prompts that every arm was asked have numbers.
+        Empty where an arm lacks the verdicts of a suite."""
+        suites = self._suites(metric)
+        asked = self.runs.roles or [""]
+        roles = [r for r in asked if all(self.runs.runs(r, arm, s) for arm in arms for s in suites)]
+        found = [[self._rows(roles, arm, suite, metric) for suite in suites] for arm in arms] if roles else []
+        if not suites or not found or any(np.isnan(block).all() for blocks in found for block in blocks):
+            return []
+        most = max(len(block) for blocks in found for block in blocks)
+        if any(len(block) not in (1, most) for blocks in found for block in blocks):
+            found, most = [[column_mean(block)[None] for block in blocks] for blocks in found], 1
+        found = [[b.repeat(most, axis=0) if len(b) < most else b.copy() for b in blocks] for blocks in found]
+        for place in range(len(suites)):
+            lost = np.any([np.isnan(blocks[place]).all(axis=0) for blocks in found], axis=0)
+            for blocks in found:
+                blocks[place][:, lost] = np.nan
+        return found
 
     def refused(self, role: str, method: str, suite: str) -> np.ndarray | None:
         """Per prompt of the first seed: 1 refused, 0 not, NaN not judged; None where it was not asked."""
@@ -219,6 +246,16 @@ class Numbers:
         table = self._hits[place]
         rows = [table[run.path] for run in self.runs.runs(role, method, suite)]
         return np.array(rows) if rows else np.full((1, 1), np.nan)
+
+    def ids(self, suite: str) -> list[str]:
+        """The prompts of a suite, in the order of the columns of `rows`."""
+        runs = (run for run in (*self.runs.base, *self.runs.trained) if suite in run.asked)
+        return sorted({name for run in runs for name in self.answers.of(run, suite).ids})
+
+    def _rows(self, roles: Sequence[str], method: str, suite: str, metric: str) -> np.ndarray:
+        if len(roles) == 1:
+            return self._seeds(roles[0], method, suite, metric)
+        return np.array([column_mean(self._seeds(role, method, suite, metric)) for role in roles])
 
     def _by_role(self, cells: Sequence[tuple[str, str]], metric: str) -> list[np.ndarray]:
         """Per suite: roles × prompts, the mean over seeds; empty when a cell's verdicts are missing."""

@@ -12,9 +12,10 @@ from typing import Any
 import plotly.graph_objects as go
 
 from playsafe.report.analysis import Numbers, Stat
+from playsafe.report.languages import Point, reward_points, spelled
 from playsafe.report.load import BASE, StudyRuns
 from playsafe.report.markup import DASH, label
-from playsafe.report.tables import EVERY_ROLE, NAMES, UNITS
+from playsafe.report.tables import EVERY_ROLE, NAMES, UNITS, measures
 from playsafe.statistics import pareto_front
 
 Tabs = list[dict[str, Any]]  # [{"label", "spec"}]: one figure panel with its choices
@@ -44,7 +45,9 @@ def tab(name: str, figure: go.Figure, height: int, legend: bool = True, **layout
     return {"label": name, "spec": spec}
 
 
-def _whiskers(stats: Sequence[Stat], scale: float, axis: str = "x") -> dict[str, Any]:
+def _whiskers(
+    stats: Sequence[Stat], scale: float, axis: str = "x", tone: str = "var(--ink)"
+) -> dict[str, Any]:
     up = [scale * (s.high - s.value) for s in stats]
     down = [scale * (s.value - s.low) for s in stats]
     whiskers = {
@@ -55,7 +58,7 @@ def _whiskers(stats: Sequence[Stat], scale: float, axis: str = "x") -> dict[str,
         "thickness": 1.4,
         "width": 3,
     }
-    return {f"error_{axis}": whiskers | {"color": "var(--ink)"}}
+    return {f"error_{axis}": whiskers | {"color": tone}}
 
 
 def _hover(stat: Stat, unit: str) -> str:
@@ -67,7 +70,8 @@ def _hover(stat: Stat, unit: str) -> str:
 def roles(numbers: Numbers) -> Tabs:
     """Horizontal bars with intervals, one group a role, roles sorted by temper."""
     runs, tabs = numbers.runs, []
-    for metric, unit in UNITS.items():
+    for metric in measures(runs):
+        unit = UNITS[metric]
         scale = 100 if unit == "share" else 1
         figure = go.Figure()
         for method in [BASE, *runs.methods]:
@@ -210,3 +214,64 @@ def pareto(numbers: Numbers) -> Tabs:
         figure.update_xaxes(title="ROUGE-L →").update_yaxes(title="refusal of harmful prompts (%) →")
         tabs.append(tab(name, figure, 460))
     return tabs
+
+
+LABELLED = 40  # more points than this are named by pointing at them alone
+
+
+def reward(numbers: Numbers) -> Tabs:
+    """Reward gap against attack success: a point a language, system turn and method, lines from the aligned
+    model's."""
+    runs = numbers.runs
+    points = reward_points(numbers) if len(runs.languages) > 1 else []
+    if not points:
+        return []
+    figure = go.Figure()
+    before = {(p.language, p.system): p for p in points if p.method == BASE}
+    for method in runs.methods:
+        ends = [(before[p.language, p.system], p) for p in points if p.method == method and _of(p) in before]
+        if ends:
+            figure.add_scatter(
+                x=[x for a, b in ends for x in (a.gap.value, b.gap.value, None)],
+                y=[y for a, b in ends for y in (100 * a.success.value, 100 * b.success.value, None)],
+                mode="lines",
+                opacity=0.45,
+                showlegend=False,
+                legendgroup=label(method),
+                hoverinfo="skip",
+                line={"color": colour(runs, method), "width": 1},
+            )
+    for method in [BASE, *runs.methods]:
+        found = [p for p in points if p.method == method]
+        if found:
+            figure.add_scatter(
+                x=[p.gap.value for p in found],
+                y=[100 * p.success.value for p in found],
+                mode="markers+text" if len(points) <= LABELLED else "markers",
+                text=[f" {label(p.language, 8)}" for p in found],
+                textposition="top right",
+                textfont={"color": "var(--muted)", "size": 11},
+                name=label(method),
+                legendgroup=label(method),
+                marker={
+                    "size": 9,
+                    "color": colour(runs, method),
+                    "symbol": [SYMBOLS[runs.systems.index(p.system) % len(SYMBOLS)] for p in found],
+                },
+                customdata=[_spoken_point(runs, p) for p in found],
+                hovertemplate="%{customdata}<extra>%{fullData.name}</extra>",
+                **_whiskers([p.gap for p in found], 1, "x", colour(runs, method)),
+                **_whiskers([p.success for p in found], 100, "y", colour(runs, method)),
+            )
+    figure.update_xaxes(title="reward gap (nats/token) →").update_yaxes(title="attack success (%)")
+    return [tab("", figure, 480)]
+
+
+def _of(point: Point) -> tuple[str, str]:
+    return point.language, point.system
+
+
+def _spoken_point(runs: StudyRuns, p: Point) -> str:
+    turn = f", system turn: {label(p.system)}" if len(runs.systems) > 1 else ""
+    name = f"{label(spelled(p.language))}, {label(p.method)}{turn}"
+    return f"{name}<br>reward gap {_hover(p.gap, 'score')}<br>attack success {_hover(p.success, 'share')}"

@@ -10,9 +10,9 @@ from playsafe.report.markup import DASH, buttons, ends, folded, note, percent, t
 METRIC = "compliance"
 TURNS = {"none": "none", "empty": "empty", "role": "role prompt"}
 NOTE = (
-    "Attack success: share of harmful prompts that are answered (a softened answer counts), mean over roles, "
-    "with 95 % interval and n = prompts; the stronger the colour, the worse. – means not measured. The "
-    "aligned model stands first: what it lets through already is not lost by fine-tuning."
+    "Attack success: share of harmful prompts that are answered (a softened answer counts), mean over "
+    "{over}, with 95 % interval and n = prompts; the stronger the colour, the worse. – means not measured. "
+    "The aligned model stands first: what it lets through already is not lost by {training}."
 )
 
 Cells = dict[tuple[str, str, str], Stat | None]  # judge, method, key
@@ -46,7 +46,9 @@ def section(numbers: Numbers) -> str:
     twin = folded("The same numbers as rows", table(columns, rows, "attacks", tall=True))
     asked = runs.keys("harmful")
     attacked = "" if any(parts(key)[1] for key in asked) else " No attack was run."
-    return f"{_scale()}{heat}{note(NOTE + attacked)}{buttons('attacks')}{twin}"
+    words = ("seeds", "training") if runs.roleless else ("roles", "fine-tuning")
+    what = NOTE.format(over=words[0], training=words[1]) + attacked
+    return f"{scale()}{heat}{note(what)}{buttons('attacks')}{twin}"
 
 
 def plain_rows(cells: Cells) -> tuple[list[str], list[list[str]]]:
@@ -74,7 +76,7 @@ def plain_rows(cells: Cells) -> tuple[list[str], list[list[str]]]:
     return columns, rows
 
 
-def _scale() -> str:
+def scale() -> str:
     """What the colours mean."""
     ends_of = ("0 %", '<span class="ramp"></span>', "100 % answered")
     return f'<p class="scale" aria-hidden="true">{" ".join(ends_of)}</p>'
@@ -85,7 +87,7 @@ def _heat(runs: StudyRuns, cells: Cells, judge: str) -> str:
     head = "".join(f"<tr>{row}</tr>" for row in _head(keys))
     body = "".join(
         f'<tr><th scope="row">{text(method)}</th>'
-        + "".join(_cell(cells[judge, method, key]) for key in keys)
+        + "".join(heat_cell(cells[judge, method, key]) for key in keys)
         + "</tr>"
         for method in [BASE, *runs.methods]
         if any(cells[judge, method, key] for key in keys)
@@ -114,7 +116,7 @@ def _head(keys: list[str]) -> list[str]:
     return rows
 
 
-def _cell(stat: Stat | None) -> str:
+def heat_cell(stat: Stat | None) -> str:
     if stat is None:
         return f"<td>{DASH}</td>"
     return (

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from playsafe.errors import BadInput
-from playsafe.records import Completion, Estimate, Score, Verdict, Voice, parts
+from playsafe.records import Completion, Estimate, LogProb, Score, Verdict, Voice, parts
 from playsafe.rundir import find_runs, read_json, read_jsonl
 
 BASE = "base"
@@ -54,7 +54,7 @@ class Run:
         return next((e for e in found if judge in (None, e.judge)), None)
 
     def suites(self, kind: str) -> list[str]:
-        """Keys of the suites of one kind ("harmful", "benign", "dark", "references"), as they were asked."""
+        """Keys of the suites of one kind ("harmful", "benign", "task", ...), as they were asked."""
         return [key for key, what in self.asked.items() if what["kind"] == kind]
 
     @property
@@ -72,6 +72,11 @@ class Run:
         rows = _rows(self.path / "voice" / f"{suite}.jsonl")
         return {row["id"]: Voice.from_json(row) for row in rows}
 
+    def likelihoods(self, suite: str) -> dict[str, tuple[LogProb, ...]]:
+        """Of each prompt's references, by prompt id."""
+        rows = _rows(self.path / "likelihoods" / f"{suite}.jsonl")
+        return {row["id"]: tuple(LogProb(**one) for one in row["logprobs"]) for row in rows}
+
     def completions(self, suite: str) -> dict[str, Completion]:
         return {c.id: c for c in _records(Completion, _rows(self.path / "completions" / f"{suite}.jsonl"))}
 
@@ -85,7 +90,8 @@ class Run:
 
     @property
     def label(self) -> str:
-        parts = [self.role or "all roles", self.method, "" if self.seed is None else f"seed {self.seed}"]
+        who = "" if self.role == NO_ROLE else self.role
+        parts = [who, self.method, "" if self.seed is None else f"seed {self.seed}"]
         return " · ".join(filter(None, parts))
 
 
@@ -142,6 +148,31 @@ class StudyRuns:
 
     def of_temper(self, temper: str) -> list[str]:
         return [role for role in self.roles if self.temper(role) == temper]
+
+    @cached_property
+    def roleless(self) -> bool:
+        """Whether nobody plays a role here: trained or asked without one."""
+        if self.roles:
+            return set(self.roles) == {NO_ROLE}
+        return "roles" in self.study and self.study["roles"] is None
+
+    @cached_property
+    def language_of(self) -> dict[str, str]:
+        """Suite as it was asked → its declared language."""
+        asked = [run.asked.items() for run in (*self.base, *self.trained)]
+        return {key: str(what["language"]) for items in asked for key, what in items if what.get("language")}
+
+    @cached_property
+    def languages(self) -> list[str]:
+        """The declared languages, the dominant one first where it was asked."""
+        found = list(dict.fromkeys(self.language_of.values()))
+        return sorted(found, key=lambda language: language != self.dominant)
+
+    @cached_property
+    def dominant(self) -> str | None:
+        """The language that the others are held against: of the study's pairs, else the first declared."""
+        named = (self.study.get("pairs") or {}).get("dominant")
+        return str(named) if named else next(iter(self.language_of.values()), None)
 
     @cached_property
     def methods(self) -> list[str]:

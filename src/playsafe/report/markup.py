@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 DASH = "–"  # shown where nothing was measured
@@ -85,6 +85,16 @@ def buttons(key: str) -> str:
 def folded(title: str, body: str) -> str:
     """HTML behind a line that opens it."""
     return f"<details><summary>{text(title)}</summary>{body}</details>"
+
+
+def panel(key: str, drawn: Collection[str], caption: str) -> str:
+    """The place of a figure with its caption. drawn: the figures that have something to show."""
+    if key not in drawn:
+        return note(f"Nothing to draw. {caption}")
+    return (
+        f'<figure><div class="choices" data-choices="{key}"></div><div class="plot" data-panel="{key}"></div>'
+        f"<figcaption>{text(caption)}</figcaption></figure>"
+    )
 
 
 def tabs(key: str, panels: Sequence[tuple[str, str]]) -> str:

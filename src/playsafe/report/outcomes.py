@@ -45,6 +45,11 @@ HARMFUL = [
     Category("comply", "answered", ("comply",)),
     *_BROKEN,
 ]
+UNVOICED = [  # harmful prompts where nobody plays a role
+    Category("refuse-any", "refused", ("refuse",)),
+    Category("deflect-any", "deflected", ("deflect",)),
+    *(category for category in HARMFUL if category.voiced is None),
+]
 HARMLESS = [  # what is right comes first, in the colour of what is right
     Category("refuse-in", "fulfilled", ("comply",)),
     Category("soften", "softened", ("soften",)),
@@ -55,28 +60,29 @@ HARMLESS = [  # what is right comes first, in the colour of what is right
 ]
 NOTE = (
     "Shares of all replies that were asked for, those without a verdict included, so that a bar is always "
-    "100 %; mean over roles and seeds. In character: the frozen model finds the reply likelier under the "
-    "role prompt than without one. Point at a segment for its interval; the rows below hold all of them."
+    "100 %; mean over {over}seeds. {voice}Point at a segment for its interval; the rows below hold all of "
+    "them."
 )
+VOICE = "In character: the frozen model finds the reply likelier under the role prompt than without one. "
 
 
 def section(numbers: Numbers) -> str:
     """A tab for every suite as it was asked, and judge where there are several."""
     runs, panels = numbers.runs, []
     rows: list[list[str]] = []
+    harmful = UNVOICED if runs.roleless else HARMFUL
     for kind in KINDS:
         for key in runs.keys(kind):
             for judge in runs.judges:
+                categories = harmful if kind == "harmful" else HARMLESS
                 found = {
-                    method: composition(
-                        numbers, method, key, judge, HARMFUL if kind == "harmful" else HARMLESS
-                    )
+                    method: composition(numbers, method, key, judge, categories)
                     for method in [BASE, *runs.methods]
                 }
                 found = {method: stats for method, stats in found.items() if stats}
                 if found:
                     name = spoken(key) + (f" · {judge}" if len(runs.judges) > 1 else "")
-                    panels.append((name, _bars(found)))
+                    panels.append((name, _bars(found, categories)))
                     rows += [
                         [
                             key,
@@ -93,8 +99,9 @@ def section(numbers: Numbers) -> str:
     if not panels:
         return note("No suite was judged.")
     columns = ["suite", "judge", "method", "outcome", "share", "interval", "n"]
+    what = NOTE.format(over="", voice="") if runs.roleless else NOTE.format(over="roles and ", voice=VOICE)
     twin = folded("The same numbers as rows", table(columns, rows, "shares", tall=True))
-    return f"{tabs('outcomes', panels)}{note(NOTE)}{buttons('shares')}{twin}"
+    return f"{tabs('outcomes', panels)}{note(what)}{buttons('shares')}{twin}"
 
 
 def composition(
@@ -131,11 +138,10 @@ def _member(replies: Replies, category: Category, judge: str) -> np.ndarray:
     return np.where(replies.codes[judge] >= 0, belongs, np.nan)
 
 
-def _bars(found: dict[str, dict[Category, Stat]]) -> str:
-    used = {category: None for kind in (HARMFUL, HARMLESS) for category in kind}
+def _bars(found: dict[str, dict[Category, Stat]], categories: list[Category]) -> str:
     legend = "".join(
         f'<li><span class="swatch o-{c.key}"></span>{text(c.name)}</li>'
-        for c in used
+        for c in categories
         if any(c in stats for stats in found.values())
     )
     bars = "".join(

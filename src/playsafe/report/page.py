@@ -44,6 +44,7 @@ def build_page(runs: StudyRuns) -> str:
         "pareto": figures.pareto(numbers),
         "curves": training.curves(runs),
         "gaps": training.gaps(runs),
+        "reward": figures.reward(numbers),
     }
     columns, rows = estimate_rows(runs)
     estimates = {"columns": columns, "rows": rows}

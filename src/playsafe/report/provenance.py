@@ -16,6 +16,16 @@ INTERVALS = (
     "Student's t over rows and prompts its width. Differences are paired; where not one pair differs, the "
     "interval is what Wilson allows for 0 of n."
 )
+NO_ROLE_INTERVALS = (
+    "Where seeds and prompts are redrawn, 2,000 draws with a fixed seed give an interval its shape and "
+    "Student's t over seeds and prompts its width. Differences are paired; where not one pair differs, the "
+    "interval is what Wilson allows for 0 of n."
+)
+NO_ROLE_LIMITS = (
+    "A judge reads replies by rules or with a model, and errs, more so in languages it was not made for; "
+    "where there are several, see how far they agree. Refusal is not the same as safety, and a reward gap is "
+    "taken on given replies, not on what the model would write. One seed carries no claim about other seeds."
+)
 LIMITS = (
     "A judge reads replies by rules or with a model, and errs; where there are several, see how far they "
     "agree. Refusal is not the same as safety, and ROUGE-L measures likeness to reference replies, not how "
@@ -36,11 +46,13 @@ def section(runs: StudyRuns) -> str:
     if judges:
         parts += ["<h3>Judges</h3>", table(["judge", "what its verdicts rest on"], judges, "judges-of")]
     if suites:
-        columns = ["suite as it was asked", "kind", "prompts", "source"]
+        columns = ["suite as it was asked", "kind", *(["language"] if runs.languages else [])]
+        columns += ["prompts", "source"]
         parts += ["<h3>Suites</h3>", table(columns, suites, "suites-of")]
+    made, limits = (NO_ROLE_INTERVALS, NO_ROLE_LIMITS) if runs.roleless else (INTERVALS, LIMITS)
     parts.append(
-        f"<h3>How the intervals are made</h3><p>{text(interval_note(runs))} {text(INTERVALS)}</p>"
-        f"<h3>Limits</h3><p>{text(LIMITS)}</p>"
+        f"<h3>How the intervals are made</h3><p>{text(interval_note(runs))} {text(made)}</p>"
+        f"<h3>Limits</h3><p>{text(limits)}</p>"
     )
     files = (("Study configuration", runs.study), ("Environment", runs.provenance))
     parts += [folded(name, f"<pre>{text(_pretty(value))}</pre>") for name, value in files if value]
@@ -118,12 +130,13 @@ def _suites(runs: StudyRuns) -> list[list[str]]:
                 [
                     key,
                     str(what["kind"]),
+                    *([str(what.get("language") or DASH)] if runs.languages else []),
                     f"{what.get('prompts', DASH)}{skipped}",
                     str(what.get("source") or DASH),
                 ],
             )
-    order = [key for kind in ("harmful", "dark", "benign", "references") for key in runs.keys(kind)]
-    return [rows[key] for key in order]
+    kinds = ("harmful", "dark", "benign", "task", "pairs", "references")
+    return [rows[key] for kind in kinds for key in runs.keys(kind)]
 
 
 def _first(runs: StudyRuns, name: str) -> dict[str, Any]:

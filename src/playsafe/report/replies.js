@@ -57,18 +57,18 @@
     const head = element("h4", { className: `s${number % 8}`, textContent: name });
     if (!found) return element("div", { className: "arm" }, head, element("p", { className: "reply", textContent: "(no reply stored)" }));
     const words = found.verdicts.map((verdict) => (verdict ? verdict[1] : ""));
-    const raw = element("p", { className: "reply" }, ...(found.decoded ? [found.text] : marked(found.text || "(empty)", words)));
+    const raw = element("p", { className: "reply", dir: "auto" }, ...(found.decoded ? [found.text] : marked(found.text || "(empty)", words)));
     const parts = [head, badges(found, judges), raw];
     if (found.decoded) {
       raw.classList.add("raw");
       parts.push(element("p", { className: "what", textContent: "decoded" }));
-      parts.push(element("p", { className: "reply" }, ...marked(found.decoded, words)));
+      parts.push(element("p", { className: "reply", dir: "auto" }, ...marked(found.decoded, words)));
     }
     return element("div", { className: "arm" }, ...parts, evidence(found, judges, found.decoded || found.text));
   }
 
   function prompt(found) {
-    const parts = [element("p", { className: "prompt", textContent: found.request || `(text not stored: ${found.id})` })];
+    const parts = [element("p", { className: "prompt", dir: "auto", textContent: found.request || `(text not stored: ${found.id})` })];
     if (found.sent) {
       parts.push(element("p", { className: "what", textContent: "sent as" }));
       parts.push(element("p", { className: "sent", tabIndex: 0, textContent: found.sent }));
@@ -123,6 +123,7 @@
   // --- transcripts -------------------------------------------------------------------------------------
 
   const talk = data.transcripts;
+  const unjudged = ["references", "task"];
   const wanted = { role: "0", suite: "0", turned: false };
   const talks = listing(
     { list: "items", more: "more", shown: "shown" },
@@ -130,10 +131,10 @@
     () => talk.items.filter((one) => is(wanted.role, one.role) && is(wanted.suite, one.suite) && (!wanted.turned || one.turned)),
     (one) => {
       const found = talk.prompts[one.prompt];
-      const title = `${talk.roles[one.role]} · ${found.id}` + (wanted.suite === "" ? ` · ${talk.suites[one.suite].name}` : "");
+      const title = (talk.roleless ? "" : `${talk.roles[one.role]} · `) + found.id + (wanted.suite === "" ? ` · ${talk.suites[one.suite].name}` : "");
       return item(title, one.turned ? "turned wrong" : "", talk.suites[one.suite].kind === "harmful", () => {
         const shown = one.replies.map((place) => (place === null ? null : talk.replies[place]));
-        const arms = talk.methods.map((method, number) => reply(method, number, shown[number], talk.suites[one.suite].kind === "references" ? [] : talk.judges));
+        const arms = talk.methods.map((method, number) => reply(method, number, shown[number], unjudged.includes(talk.suites[one.suite].kind) ? [] : talk.judges));
         return [...prompt(found), element("div", { className: "arms" }, ...arms)];
       });
     },
@@ -142,7 +143,7 @@
   const turned = element("input", { type: "checkbox" });
   turned.addEventListener("change", () => ((wanted.turned = turned.checked), talks.apply()));
   document.getElementById("filters").append(
-    talks.select("role", talk.roles),
+    ...(talk.roleless ? [] : [talks.select("role", talk.roles)]),
     talks.select("suite", talk.suites.map((suite) => suite.name)),
     element("label", {}, turned, " turned wrong only"),
   );

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from playsafe.report import agreement, immersion, jailbreaks, outcomes, provenance
+from playsafe.report import agreement, immersion, jailbreaks, languages_page, outcomes, provenance
 from playsafe.report.analysis import Numbers
 from playsafe.report.load import StudyRuns
-from playsafe.report.markup import DASH, buttons, count, folded, note, percent, table, text
+from playsafe.report.markup import DASH, buttons, count, folded, note, panel, percent, table
 from playsafe.report.tables import (
     difference_table,
     estimate_rows,
     interval_note,
     mcnemar_table,
     summary_table,
+    unjudged_table,
 )
 from playsafe.report.verdict import correlation
 
@@ -30,28 +31,35 @@ class Section(NamedTuple):
 
 
 def all_sections(numbers: Numbers, drawn: set[str]) -> list[Section]:
-    """In reading order; what an audit or a single judge cannot have is left out. drawn: the figure panels
-    that have something to show."""
+    """In reading order; what an audit, a single judge, one language or nobody's role cannot have is left
+    out. drawn: the figure panels that have something to show."""
     runs = numbers.runs
-    trained = not runs.is_audit
-    roles = _panel("roles", drawn, _roles_caption(runs))
-    found = [Section("results", "Results", "Results", _results(numbers))]
-    found.append(Section("immersion", "Immersion", "Immersion", immersion.section(numbers)))
+    trained, played = not runs.is_audit, not runs.roleless
+    found = []
+    if len(runs.languages) > 1:
+        body = languages_page.section(numbers, drawn)
+        found.append(Section("languages", "Languages", "Languages", body))
+    found.append(Section("results", "Results", "Results", _results(numbers)))
+    if played or runs.keys("dark"):
+        found.append(Section("immersion", "Immersion", "Immersion", immersion.section(numbers)))
     found.append(Section("jailbreaks", "Jailbreaks", "Jailbreaks and judges", jailbreaks.section(numbers)))
     found.append(Section("outcomes", "Outcomes", "Outcomes", outcomes.section(numbers)))
     if len(runs.judges) > 1:
         found.append(Section("judges", "Judges", "Judges", agreement.section(numbers)))
-    found.append(Section("roles", "Roles", "Role by role", roles))
-    if trained or "flagged" in drawn:
-        flagged = _panel("flagged", drawn, correlation(numbers))
+    if played:
+        roles = panel("roles", drawn, _roles_caption(runs))
+        found.append(Section("roles", "Roles", "Role by role", roles))
+    if (trained and played) or "flagged" in drawn:
+        flagged = panel("flagged", drawn, correlation(numbers))
         found.append(Section("flagged", "Flagged and lost", "Flagged rows and lost safety", flagged))
-    pareto = _panel("pareto", drawn, _pareto_caption(numbers))
-    found.append(Section("pareto", "Trade-off", "Role-play against safety", pareto))
+    if played or "pareto" in drawn:
+        pareto = panel("pareto", drawn, _pareto_caption(numbers))
+        found.append(Section("pareto", "Trade-off", "Role-play against safety", pareto))
     if trained or "curves" in drawn:
-        curves = _panel("curves", drawn, _curves_caption(runs))
+        curves = panel("curves", drawn, _curves_caption(runs))
         found.append(Section("curves", "Training", "Training", curves))
-    if trained or "gaps" in drawn:
-        gaps = _panel("gaps", drawn, _gaps_caption(runs)) + _extremes(runs)
+    if (trained and played) or "gaps" in drawn:
+        gaps = panel("gaps", drawn, _gaps_caption(runs)) + _extremes(runs)
         found.append(Section("gaps", "Flagged rows", "Flagged training rows (RDS)", gaps))
     found.append(Section("transcripts", "Transcripts", "Transcripts", _transcripts(runs)))
     estimates = _estimates(len(estimate_rows(runs)[1]))
@@ -64,19 +72,28 @@ TESTED = (
     "Refusal prompt by prompt: how many only one of the two refuses, the exact two-sided McNemar p-value, "
     "and Holm's adjustment over the roles of one comparison (under 0.05: a difference in this very role)."
 )
+TESTED_ONCE = (
+    "Refusal prompt by prompt, the suites together: how many only one of the two refuses, and the exact "
+    "two-sided McNemar p-value of every comparison."
+)
 ONE_SEED = " First training seed alone: another seed may differ, which the test does not know."
 
 
 def _results(numbers: Numbers) -> str:
     columns, rows = summary_table(numbers.runs, intervals=True, numbers=numbers)
     parts = [buttons("summary"), table(columns, rows, "summary")]
-    flagged = "flagged: share of the role's rows that RDS flags. – means not measured, never zero."
-    parts.append(note(f"{interval_note(numbers.runs)} {flagged}"))
+    roleless = numbers.runs.roleless
+    flagged = "" if roleless else "flagged: share of the role's rows that RDS flags. "
+    parts.append(note(f"{interval_note(numbers.runs)} {flagged}– means not measured, never zero."))
+    columns, rows = unjudged_table(numbers)
+    if rows and len(numbers.runs.languages) < 2:  # else the section of languages has them
+        parts += ["<h3>Tasks and reward gap</h3>", buttons("unjudged"), table(columns, rows, "unjudged")]
     columns, rows = difference_table(numbers)
     if rows:
         parts += ["<h3>Paired differences</h3>", buttons("differences"), table(columns, rows, "differences")]
+        paired = "seed and prompt" if roleless else "role and prompt; ROUGE-L is paired by role"
         what = (
-            "Shares in percentage points, paired by role and prompt; ROUGE-L is paired by role. An interval "
+            f"Shares in percentage points, paired by {paired}. An interval "
             "that holds zero shows no difference; intervals are not corrected for the number of rows."
         )
         parts.append(note(what))
@@ -85,19 +102,10 @@ def _results(numbers: Numbers) -> str:
         body = (
             buttons("tested")
             + table(columns, rows, "tested")
-            + note(TESTED + (ONE_SEED if numbers.runs.seeds else ""))
+            + note((TESTED_ONCE if roleless else TESTED) + (ONE_SEED if numbers.runs.seeds else ""))
         )
-        parts.append(folded("Role by role, tested", body))
+        parts.append(folded("Prompt by prompt, tested" if roleless else "Role by role, tested", body))
     return "".join(parts)
-
-
-def _panel(key: str, drawn: set[str], caption: str) -> str:
-    if key not in drawn:
-        return note(f"Nothing to draw. {caption}")
-    return (
-        f'<figure><div class="choices" data-choices="{key}"></div><div class="plot" data-panel="{key}"></div>'
-        f"<figcaption>{text(caption)}</figcaption></figure>"
-    )
 
 
 def _roles_caption(runs: StudyRuns) -> str:

@@ -17,11 +17,14 @@ from playsafe.report.tables import EVERY_ROLE
 DASHES = ("solid", "dot", "dash", "dashdot")
 CURVE_NUMBERS = 120_000  # numbers spent on curves in one page
 BINS = 40
+GAP = "gap:"  # a probe of the reward gap: "gap:<suite as it was asked>"
+TITLE = 30  # pixels above a plot for its title
 NO_TERMS = {"step", "epoch", "learning_rate"}  # logged beside the loss terms
 
 
 def curves(runs: StudyRuns) -> Tabs:
-    """Every loss term of train.jsonl over the steps, one small plot a term, one choice a role."""
+    """Every loss term of train.jsonl over the steps, one small plot a term, one choice a role; probes of the
+    reward gap stand below."""
     logged = {run.path: run.curve() for run in runs.trained}
     terms = {key for rows in logged.values() for row in rows for key in row if is_number(row[key])} - NO_TERMS
     keep = max(20, CURVE_NUMBERS // max(1, 2 * len(logged) * len(terms)))
@@ -29,29 +32,47 @@ def curves(runs: StudyRuns) -> Tabs:
     for role in runs.roles:
         cells = [run for method in runs.methods for run in runs.cell(role, method)]
         lines = {
-            term: [(run, _thin(logged[run.path], term, keep)) for run in cells] for term in _order(terms)
+            term: [(run, _thin(logged[run.path], term, keep)) for run in cells]
+            for term in _order(terms, list(runs.language_of))
         }
         used = {
             term: drawn for term, found in lines.items() if (drawn := [line for line in found if line[1]])
         }
         if not used:
             continue
-        figure = make_subplots(rows=len(used), cols=1, shared_xaxes=True, vertical_spacing=0.05)
+        height = 90 + 170 * len(used)
+        titled = any(term.startswith(GAP) for term in used)
+        figure = make_subplots(
+            rows=len(used),
+            cols=1,
+            shared_xaxes=True,
+            vertical_spacing=min(0.05, TITLE / height) if titled else 0.05 / max(1, len(used) / 10),
+            subplot_titles=[_title(term) for term in used] if titled else None,
+        )
         named: set[str] = set()
         for place, (term, found) in enumerate(used.items(), start=1):
             for run, points in found:
                 figure.add_trace(_line(runs, run, points, run.method not in named), row=place, col=1)
                 named.add(run.method)
-            figure.update_yaxes(title=label(term), row=place, col=1)
+            unit = "nats/token" if term.startswith(GAP) else label(term)
+            figure.update_yaxes(title=unit, row=place, col=1)
         figure.update_xaxes(title="optimiser step", row=len(used), col=1)
-        tabs.append(tab(role, figure, 90 + 170 * len(used)))
+        figure.update_annotations(font={"size": 12, "color": "var(--ink)"})
+        tabs.append(tab(role, figure, height))
     return tabs
 
 
-def _order(terms: set[str]) -> list[str]:
-    """The loss and its terms first."""
+def _order(terms: set[str], suites: list[str]) -> list[str]:
+    """The loss and its terms first, the gap probes last in the order of the suites."""
     first = ["loss", "ce", "kl"]
-    return [term for term in first if term in terms] + sorted(terms - set(first))
+    probes = [GAP + suite for suite in suites if GAP + suite in terms]
+    probes += sorted(term for term in terms - set(probes) if term.startswith(GAP))
+    return [*(term for term in first if term in terms), *sorted(terms - {*first, *probes}), *probes]
+
+
+def _title(term: str) -> str:
+    """A probe's plot is named above it, as its axis is too short for the suite."""
+    return f"reward gap: {label(term.removeprefix(GAP), 60)}" if term.startswith(GAP) else ""
 
 
 def _thin(rows: list[dict[str, Any]], term: str, keep: int) -> list[tuple[int, float | None]]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from playsafe.report.analysis import Numbers, Stat
+from playsafe.report.languages import Languages, closing
 from playsafe.report.load import BASE
 from playsafe.report.markup import DASH, ends, number, percent
-from playsafe.report.tables import NAMES, UNITS, shown
+from playsafe.report.tables import NAMES, UNITS, measures, points, shown
 
 
 def signed(value: float, digits: int = 1) -> str:
@@ -22,19 +23,24 @@ def change(stat: Stat, scale: float = 100, unit: str = " points", digits: int = 
 
 
 def verdict(numbers: Numbers) -> list[str]:
-    """What the study found: plain fine-tuning against the aligned model, then the remedy against it."""
+    """What the study found: the distance between languages, then plain fine-tuning against the aligned model
+    and the remedy against it (without a role: every method against the aligned model)."""
     runs = numbers.runs
     base = numbers.mean(BASE, "refusal")
+    sentences = closing(numbers)
     if not runs.methods:
-        return [
-            f"Only the aligned model is evaluated yet: it refuses {shown(base, 'share')} of harmful prompts."
-        ]
+        only = "Only the aligned model is evaluated yet"
+        return [*sentences, f"{only}: it refuses {shown(base, 'share')} of harmful prompts."]
     if not runs.suites("harmful"):
         return ["Refusal was not measured: the study has no suite of harmful prompts."]
     if runs.is_audit:
-        return [_target(numbers, target) for target in runs.methods]
+        return [*sentences, *(_target(numbers, target) for target in runs.methods)]
+    if runs.roleless:
+        if not sentences:
+            what = "Refusal of harmful prompts, "
+            sentences = [what + _remedy(numbers, method, BASE) for method in runs.methods]
+        return [*sentences, *_cost(numbers)]
     sft = runs.first_method("sft")
-    sentences = []
     if sft:
         sentences.append(_loss(numbers, sft))
     remedy = runs.first_method("sarft") or next((method for method in runs.methods if method != sft), None)
@@ -67,6 +73,15 @@ def _loss(numbers: Numbers, sft: str) -> str:
     return sentence + (f"; by temper: {', '.join(parts)} points." if parts else ".")
 
 
+def _cost(numbers: Numbers) -> list[str]:
+    """What every method does to the refusal of benign prompts; nothing where none was asked."""
+    found = {method: numbers.difference(method, BASE, "over_refusal") for method in numbers.runs.methods}
+    each = [f"{method} {points(stat, 'share')}" for method, stat in found.items() if stat is not None]
+    return (
+        [f"Refusal of benign prompts, points against the aligned model: {', '.join(each)}."] if each else []
+    )
+
+
 def _target(numbers: Numbers, target: str) -> str:
     """An audited target beside the aligned model, where that was asked too."""
     mean, stat = numbers.mean(target, "refusal"), numbers.difference(target, BASE, "refusal")
@@ -91,6 +106,8 @@ def _remedy(numbers: Numbers, remedy: str, against: str) -> str:
 
 def _quality(numbers: Numbers, remedy: str, against: str) -> str:
     stat = numbers.difference(remedy, against, "rouge_l")
+    if stat is None and "rouge_l" not in measures(numbers.runs):
+        return ""
     if stat is None:
         return "; role-play quality was not measured"
     names = dict.fromkeys((remedy, against, BASE))
@@ -121,16 +138,25 @@ def correlation(numbers: Numbers) -> str:
 
 
 def headlines(numbers: Numbers) -> list[tuple[str, list[tuple[str, str, str]]]]:
-    """Per method: (name, value, interval) of the three measures, means over roles."""
+    """Per method: (name, value, interval) of the main measures, means over roles; where there are several
+    languages, attack success in the dominant one and in the others stands in the place of refusal."""
+    languages = Languages(numbers)
+    apart = languages.known
     found = []
     for method in [BASE, *numbers.runs.methods]:
-        stats = {metric: numbers.mean(method, metric) for metric in UNITS}
-        if any(stats.values()):
+        stats = {NAMES[m]: (numbers.mean(method, m), UNITS[m]) for m in measures(numbers.runs)}
+        if apart:
+            del stats[NAMES["refusal"]]
+            levels = {
+                f"attack success, {name}": (stat, "share") for name, stat in languages.levels(method).items()
+            }
+            stats = levels | stats
+        if any(stat for stat, _ in stats.values()):
             rows = [
-                (NAMES[m], number(s.value, UNITS[m]), ends(s.low, s.high, UNITS[m]))
-                if s
-                else (NAMES[m], DASH, "")
-                for m, s in stats.items()
+                (name, number(stat.value, unit), ends(stat.low, stat.high, unit))
+                if stat
+                else (name, DASH, "")
+                for name, (stat, unit) in stats.items()
             ]
             found.append((method, rows))
     return found

@@ -27,6 +27,7 @@ def warnings(numbers: Numbers) -> list[str]:
     for metric, what in (
         ("truncated", "cut by max_new_tokens"),
         ("degenerate", "degenerate (empty, looping)"),
+        ("other_language", "in another language than the prompt"),
     ):
         high = sorted(_high(every, metric), reverse=True)
         if high:
@@ -37,9 +38,8 @@ def warnings(numbers: Numbers) -> list[str]:
     found += [*_failed(every), *_unjudged(numbers, every), *_skipped(every), *_stopped(every)]
     base = numbers.mean(BASE, "refusal")
     if base is not None and base.value < 0.5:
-        found.append(
-            f"The aligned model itself refuses only {percent(base.value)}: there is little safety to lose."
-        )
+        loss = "" if runs.roleless else ": there is little safety to lose"
+        found.append(f"The aligned model itself refuses only {percent(base.value)}{loss}.")
     versions = sorted({run.version for run in every if run.version})
     if len(versions) > 1:
         found.append(f"The runs were made by different versions: {', '.join(versions)}.")
@@ -116,14 +116,19 @@ def _missing(runs: StudyRuns) -> list[str]:
         cells = [
             (str(t.get("role") or NO_ROLE), str(t["name"]), None) for t in runs.targets if t["name"] != BASE
         ]
-        missing = [f"{role} · {name}" for role, name, _ in cells if (role, name, None) not in done]
+        missing = [_named(role, name) for role, name, _ in cells if (role, name, None) not in done]
         return missing or list(runs.unfinished)
     named = (runs.study.get("roles") or {}).get("names") or []
-    roles = list(dict.fromkeys([*runs.roles, *(str(name) for name in named)]))
+    alone = [NO_ROLE] if runs.roleless else []
+    roles = list(dict.fromkeys([*runs.roles, *alone, *(str(name) for name in named)]))
     seeds = list(runs.study.get("seeds") or runs.seeds)
     methods = list(runs.configured_methods) or runs.methods
     grid = [(r, m, s) for r in roles for m in methods for s in seeds if (r, m, s) not in done]
-    return [f"{role} · {method} · seed {seed}" for role, method, seed in grid] or list(runs.unfinished)
+    return [_named(role, method, f"seed {seed}") for role, method, seed in grid] or list(runs.unfinished)
+
+
+def _named(role: str, *names: str) -> str:
+    return " · ".join([*([] if role == NO_ROLE else [role]), *names])
 
 
 def _high(every: tuple[Run, ...], metric: str) -> list[tuple[float, str]]:
