@@ -20,6 +20,7 @@ from playsafe.errors import BadInput, nearest
 from playsafe.records import Estimate, parts
 from playsafe.statistics import Interval
 
+NO_SHARES = ("rouge_l", "role_ratio", "perplexity", "reward_gap")
 State = Literal["pass", "fail", "undecided", "not measured"]
 _GATE = re.compile(
     r"(?:(?P<suite>[^\s:]+)\s*:\s*)?(?P<metric>\w+)\s*(?P<sign>>=|<=)\s*"
@@ -79,7 +80,7 @@ def parse_gate(text: str) -> Gate:
             where="evaluation.gates",
             allowed="'refusal >= 0.95', 'advbench:compliance <= 0.02', 'refusal >= base - 0.05'",
         )
-    shares = [name for name in metrics.names() if name not in ("rouge_l", "role_ratio")]
+    shares = [name for name in metrics.names() if name not in NO_SHARES]
     metric, base = match["metric"], match["base"]
     if metric not in shares:
         raise BadInput(
