@@ -102,7 +102,8 @@ def save_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         from transformers import AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(tokenizer_dir)
-        model = random_model(family, len(tokenizer), hidden_size=16, intermediate_size=32, **overrides)
+        small = {"hidden_size": 16, "intermediate_size": 32}
+        model = random_model(family, len(tokenizer), **(small | overrides))
         out = tmp_path_factory.mktemp(family)
         model.save_pretrained(out)
         tokenizer.save_pretrained(out)

@@ -178,15 +178,15 @@ def test_a_refusal_that_nobody_reads_is_no_fault_of_the_pair() -> None:
     assert [f.kind for f in check([pair])] == ["unread"]
 
 
-# the checker's counts on MPO's own files: dominant language, faults in all, some of the targets by kind, and how
+# counts on MPO's own files: dominant language, faults in all, some of the targets by kind, and how
 # many of the 100 dominant and 600 target safe replies refuse
 REAL = {
     "llama": (
         "en",
         546,
-        {"untranslated": 3, "chosen language": 14, "rejected language": 21, "empty": 1},
-        99,
-        479,
+        {"untranslated": 3, "chosen language": 16, "rejected language": 21, "empty": 1},
+        84,
+        112,
     ),
     "gemma": ("en", 271, {"untranslated": 22, "chosen language": 69, "rejected language": 52}, 92, 480),
     "qwen": ("zh", 379, {"chosen language": 16, "rejected language": 19}, 47, 312),

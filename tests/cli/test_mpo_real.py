@@ -1,0 +1,87 @@
+"""MPO's own pairs with the real tokenizers and small random models: training runs, the targets' gaps come
+nearer to their aim, and the dominant language's gap stays where it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from playsafe.assess import Study
+from playsafe.config import load_study
+from playsafe.models.loading import attach_adapter
+from playsafe.rundir import read_json, read_jsonl
+from playsafe.scoring import logprobs
+
+# family, tokenizer, file, dominant language, β of the paper, longest sequence, requests and languages taken
+BACKBONES = [
+    ("qwen2", "qwen2.5-7b-instruct", "qwen", "zh", 1.5, 320, 4, None),
+    ("gemma2", "gemma-2-9b-it", "gemma", "en", 1.5, 200, 4, None),
+    ("llama", "llama-3.1-8b-instruct", "llama", "en", 1.0, 600, 1, ["sw", "ar"]),
+]
+
+
+def gaps(model: Any, study: Study) -> torch.Tensor:
+    """[pairs, 2]: reward gaps of targets and of their dominant sides."""
+    said = logprobs(model, [reply for pair in study.rendered_pairs(None) for reply in pair])
+    means = torch.tensor([one.mean for one in said]).reshape(-1, 4)
+    return torch.stack([means[:, 0] - means[:, 1], means[:, 2] - means[:, 3]], dim=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", BACKBONES, ids=lambda b: b[2])
+def test_mpo_on_its_own_pairs(
+    tmp_path: Path, shared: Path, save_model: Callable[..., Path], backbone: Any
+) -> None:
+    family, tokenizer, name, dominant, beta, longest, limit, languages = backbone
+    model = save_model(family, shared / "tokenizers" / tokenizer, hidden_size=64, initializer_range=0.1)
+    path = shared / "data" / "mpo_train" / "data" / f"{name}_mpo_data.json"
+    study = Study(
+        load_study(
+            None,
+            [],
+            {
+                "output_dir": str(tmp_path / "run"),
+                "model": {"name_or_path": str(model)},
+                "roles": None,
+                "pairs": {
+                    "path": str(path),
+                    "dominant": dominant,
+                    "limit": limit,
+                    "languages": languages,
+                },
+                "data": {"max_length": longest, "overlong": "drop"},
+                "training": {
+                    "lora": {"r": 8, "lora_alpha": 16},
+                    "learning_rate": 4e-4,
+                    "lr_scheduler_type": "cosine",
+                    "warmup_steps": 0.1,
+                    "num_train_epochs": 2,
+                    "per_device_train_batch_size": 2,
+                    "gradient_accumulation_steps": 1,
+                    "logging_steps": 1,
+                },
+                "methods": [{"name": "mpo", "options": {"beta": beta}}],
+            },
+        )
+    )
+    study.open()
+    before = gaps(study.aligned.model, study)
+    run = study.train(study.cells()[0])
+    after = gaps(attach_adapter(study.aligned.model, run / "adapter"), study)
+
+    def mismatch(found: torch.Tensor) -> float:
+        return (beta * found[:, 0] - before[:, 1]).square().mean().item()
+
+    counted = read_json(run / "training.json")["pairs"]
+    assert counted["read"] == 600
+    assert counted["trained"] == len(before) >= 2
+    assert counted["trained"] + counted["too_long"] == counted["targets"]
+    assert mismatch(after) < 0.99 * mismatch(before)
+    assert abs(after[:, 1].mean() / before[:, 1].mean() - 1) < 0.01
+    log = read_jsonl(run / "train.jsonl")
+    assert len(log) == 2 * -(-len(before) // 2)
+    assert all(torch.isfinite(torch.tensor([line["gap"], line["retain"]])).all() for line in log)
