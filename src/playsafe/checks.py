@@ -16,8 +16,7 @@ from playsafe.errors import BadInput, CheckFailed
 
 
 def rows_train(rows: Sequence[Row], end_of_turn: int) -> None:
-    """Every row, and the safe reply of every pair, trains at least one token, the one that ends the turn among
-    them."""
+    """Every row, and the safe reply of every pair, trains the token that ends the turn."""
     if not rows:
         raise CheckFailed("there is no row to train on.", where="training data")
     for row in rows:

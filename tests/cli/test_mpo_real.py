@@ -18,9 +18,9 @@ from playsafe.scoring import logprobs
 
 # family, tokenizer, file, dominant language, β of the paper, longest sequence, requests and languages taken
 BACKBONES = [
-    ("qwen2", "qwen2.5-7b-instruct", "qwen", "zh", 1.5, 320, 4, None),
-    ("gemma2", "gemma-2-9b-it", "gemma", "en", 1.5, 200, 4, None),
-    ("llama", "llama-3.1-8b-instruct", "llama", "en", 1.0, 600, 1, ["sw", "ar"]),
+    ("qwen2", "qwen2.5-7b-instruct", "qwen", "zh", 1.5, 200, 8, ["ar", "ko", "sw"]),
+    ("gemma2", "gemma-2-9b-it", "gemma", "en", 1.5, 130, 53, ["ar", "ko", "sw"]),
+    ("llama", "llama-3.1-8b-instruct", "llama", "en", 1.0, 560, 16, ["ko", "sw"]),
 ]
 
 
@@ -81,7 +81,8 @@ def test_mpo_on_its_own_pairs(
     assert counted["trained"] == len(before) >= 2
     assert counted["trained"] + counted["too_long"] == counted["targets"]
     assert mismatch(after) < 0.99 * mismatch(before)
-    assert abs(after[:, 1].mean() / before[:, 1].mean() - 1) < 0.01
+    moved = (after - before)[:, 1].abs().mean() / before[:, 1].abs().mean()
+    assert moved < 0.01
     log = read_jsonl(run / "train.jsonl")
     assert len(log) == 2 * -(-len(before) // 2)
     assert all(torch.isfinite(torch.tensor([line["gap"], line["retain"]])).all() for line in log)
