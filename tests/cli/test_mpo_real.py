@@ -56,7 +56,7 @@ def test_mpo_on_its_own_pairs(
                 "data": {"max_length": longest, "overlong": "drop"},
                 "training": {
                     "lora": {"r": 8, "lora_alpha": 16},
-                    "learning_rate": 4e-4,
+                    "learning_rate": 2.5e-4,
                     "lr_scheduler_type": "cosine",
                     "warmup_steps": 0.1,
                     "num_train_epochs": 2,

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
+from playsafe import judges, methods
 from playsafe.config import load_study
 
 SOURCE = ROOT / "src" / "playsafe"
@@ -138,6 +139,28 @@ def test_golden_configurations_hold_the_papers_settings() -> None:
         for training in (lora, full):
             assert training.per_device_train_batch_size * training.gradient_accumulation_steps == 32
             assert (training.lr_scheduler_type, training.num_train_epochs) == ("constant", 1)
+
+
+def test_golden_configurations_hold_mpos_settings() -> None:
+    """β and learning rate per backbone as in the released configurations; the dominant language is Qwen's own."""
+    expected = {
+        "llama-3.1-8b": (1.0, 6e-7, "en"),
+        "gemma-2-9b": (1.5, 4e-7, "en"),
+        "qwen2.5-7b": (1.5, 6e-7, "zh"),
+    }
+    for backbone, (beta, rate, dominant) in expected.items():
+        study = load_study(ROOT / "configs" / f"{backbone}-mpo.yaml")
+        training = study.training
+        assert study.roles is None
+        assert study.pairs is not None
+        assert (study.pairs.dominant, training.lora, training.learning_rate) == (dominant, None, rate)
+        assert (training.num_train_epochs, training.lr_scheduler_type) == (2, "cosine")
+        assert training.warmup_steps == 0.1
+        assert study.methods[0].options == {"beta": beta}
+        for method in study.methods:
+            methods.parse_options(method)
+        for judge in study.evaluation.judges:
+            judges.parse_options(judge)
 
 
 def test_paper_table_names_things_that_exist() -> None:
