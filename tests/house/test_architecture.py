@@ -142,7 +142,7 @@ def test_golden_configurations_hold_the_papers_settings() -> None:
 
 
 def test_golden_configurations_hold_mpos_settings() -> None:
-    """β and learning rate per backbone as in the released configurations; the dominant language is Qwen's own."""
+    """β, learning rate and dominant language per backbone as in the released configurations."""
     expected = {
         "llama-3.1-8b": (1.0, 6e-7, "en"),
         "gemma-2-9b": (1.5, 4e-7, "en"),
