@@ -89,6 +89,7 @@ class Study:
         self.pairs = pairing.read_pairs(config.pairs, has_role=bool(self.roles)) if config.pairs else None
         self.bench = Bench(config, self.roles, self.reporter)
         self._fitted: dict[str, list[tuple[Dialogue, Fitted]]] = {}
+        self._rendered: dict[str, list[pairing.RenderedPair]] = {}
 
     # --- what the cells are made of -------------------------------------------------------------------
 
@@ -122,16 +123,17 @@ class Study:
 
     def rendered_pairs(self, role: Role | None) -> list[pairing.RenderedPair]:
         """The study's preference pairs as a role's targets, without those over max_length."""
-        if self.pairs is None:
-            return []
-        data = self.config.data
-        found = pairing.render_pairs(
-            self.pairs, self.aligned.renderer, role, data.max_length, drop=data.overlong == "drop"
-        )
-        if len(found) < len(self.pairs.targets):
-            lost = len(self.pairs.targets) - len(found)
-            self.reporter.note(f"{lost} of {len(self.pairs.targets)} pairs are over max_length and dropped")
-        return found
+        name = role.name if role is not None else ""
+        if self.pairs is not None and name not in self._rendered:
+            data = self.config.data
+            found = pairing.render_pairs(
+                self.pairs, self.aligned.renderer, role, data.max_length, drop=data.overlong == "drop"
+            )
+            every = len(self.pairs.targets)
+            if len(found) < every:
+                self.reporter.note(f"{every - len(found)} of {every} pairs are over max_length and dropped")
+            self._rendered[name] = found
+        return self._rendered.get(name, [])
 
     def open(self) -> None:
         """Read all rows and claim the output directory; refuses bad rows and another study's directory.
