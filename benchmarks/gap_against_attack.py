@@ -86,7 +86,13 @@ def main() -> None:
             shown = ("–", "–") if c["spearman"] is None else (c["spearman"], f"[{c['low']}, {c['high']}]")
             print(f"| {name} | {value} | {c['n']} | {shown[0]} | {shown[1]} |")
     if options.out:
-        options.out.write_text(json.dumps({"correlation": found, "points": points}, indent=1) + "\n")
+        columns = list(Point._fields)
+        rows = [[round(cell, 4) if isinstance(cell, float) else cell for cell in point] for point in points]
+        parts_of = [
+            f'"{key}": {json.dumps(value)}' for key, value in (("correlation", found), ("columns", columns))
+        ]
+        lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+        options.out.write_text("{" + ",\n".join(parts_of) + f',\n"points": [\n{lines}\n]}}\n')
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""From the training section of a study to `transformers.TrainingArguments`, or to a clear refusal."""
+"""From a study's settings to `transformers.TrainingArguments`, or to a clear refusal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
-from playsafe.config import TrainingConfig
+from playsafe import methods
+from playsafe.config import MethodConfig, StudyConfig, TrainingConfig
 from playsafe.errors import BadInput, nearest
 from playsafe.models.loading import refuse_base_changing
 
@@ -25,6 +26,44 @@ _OWN_ARGUMENTS = {
     "disable_tqdm",
     "label_names",
 }
+
+
+def check_study(config: StudyConfig) -> None:
+    """Refuse methods that would have nothing to train on, and settings that would have no effect."""
+    for method in config.methods:
+        _check_rows(method, config)
+    if config.pairs is not None and config.data.overlong == "truncate":
+        raise BadInput("preference pairs are not truncated.", where="data.overlong", allowed="error, drop")
+    if config.roles is not None:
+        return
+    if "role" in (config.training.system, *config.evaluation.system):
+        raise BadInput("a study without roles has no role prompt.", where="system", allowed="none, empty")
+    ignored = [f"data.{key}" for key in sorted(config.data.model_fields_set - {"max_length", "overlong"})]
+    ignored += ["training.system"] if config.training.system != "none" else []
+    ignored += ["scoring"] if config.scoring.model_fields_set else []
+    if ignored:
+        raise BadInput(
+            f"{', '.join(ignored)} has no effect in a study without roles.",
+            where="roles",
+            next="Remove the key, or name roles.",
+        )
+
+
+def _check_rows(method: MethodConfig, config: StudyConfig) -> None:
+    taken = methods.get(method.name).pairs(methods.parse_options(method))
+    where = f"methods.{method.key}"
+    if taken is not None and config.pairs is None:
+        raise BadInput(
+            "the method trains on preference pairs, and the study has none.",
+            where=where,
+            next="Add a section `pairs`.",
+        )
+    if taken is None and config.roles is None:
+        raise BadInput(
+            "the method trains on a role's rows, and the study has no role.",
+            where=where,
+            next="Set roles; for sft on the pairs set its option `pairs: chosen`.",
+        )
 
 
 def check_settings(config: TrainingConfig) -> str:

@@ -9,13 +9,15 @@ Every stage goes on where it stopped; a finished cell is never computed again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from playsafe import checks, methods, pairing, sources
-from playsafe.arguments import check_settings, training_arguments
+from playsafe.arguments import check_settings, check_study, training_arguments
 from playsafe.bench import Bench, place
 from playsafe.config import MethodConfig, ModelConfig, StudyConfig
 from playsafe.data.chat import Fitted, render_dialogue
@@ -78,14 +80,7 @@ class Study:
             raise BadInput(
                 "targets are not trained here.", where="targets", next="Use `playsafe evaluate STUDY.yaml`."
             )
-        for method in config.methods:
-            self._check_rows(method)
-        if not self.roles and "role" in (config.training.system, *config.evaluation.system):
-            raise BadInput("a study without roles has no role prompt.", where="system", allowed="none, empty")
-        if config.pairs is not None and config.data.overlong == "truncate":
-            raise BadInput(
-                "preference pairs are not truncated.", where="data.overlong", allowed="error, drop"
-            )
+        check_study(config)
         self.pairs = pairing.read_pairs(config.pairs, has_role=bool(self.roles)) if config.pairs else None
         self.bench = Bench(config, self.roles, self.reporter)
         self._fitted: dict[str, list[tuple[Dialogue, Fitted]]] = {}
@@ -132,7 +127,11 @@ class Study:
             every = len(self.pairs.targets)
             if len(found) < every:
                 self.reporter.note(f"{every - len(found)} of {every} pairs are over max_length and dropped")
-            self._rendered[name] = found
+            if not found:
+                raise BadInput(
+                    "no preference pair is left to train on.", where="pairs", next="See data.max_length."
+                )
+            self._rendered = {name: found}  # of one role at a time
         return self._rendered.get(name, [])
 
     def open(self) -> None:
@@ -142,11 +141,16 @@ class Study:
         """
         for role in self.roles:
             self.fitted(role)
-        self.rendered_pairs(next(iter(self.roles), None))
+        first = next(iter(self.roles), None)
+        checks.model_can_read(
+            self.aligned.model, [reply for pair in self.rendered_pairs(first) for reply in pair], "pairs"
+        )
+        if self.config.training.gap_steps:
+            self.bench.gap_probe(first)
         if self.pairs is not None and self.pairs.faults:
-            dropped = self.pairs.counts["dropped"]
+            dropped = self.pairs.counts["faulty"]
             self.reporter.note(
-                f"the pairs have {len(self.pairs.faults)} faults, {dropped} are dropped for them; "
+                f"the pairs have faults ({self._faults()}), {dropped} are dropped for them; "
                 "`playsafe data pairs` lists them"
             )
         data = self.config.data.model_dump()
@@ -225,13 +229,16 @@ class Study:
             length=[config.data.max_length, config.data.overlong],
         )
         if (run / "training.json").exists():
+            gaps = any(key.startswith("gap:") for line in read_jsonl(run / "train.jsonl") for key in line)
+            if config.training.gap_steps and not gaps:
+                self.reporter.note(f"{cell.label} was trained before, without its reward gap being logged")
             return run
         if getattr(options, "threshold", 0.0) is None:
             options = options.model_copy(update={"threshold": config.scoring.threshold})
         rows, about = self._rows(cell, run, method, options)
         run.status("training", rows=len(rows))
         renderer = self.aligned.renderer
-        with self.reporter.task(f"train {cell.label}", None) as advance:
+        with self.reporter.task(f"train {cell.label}", None) as advance, self._lent():
             result = train(
                 self.aligned.model,
                 method,
@@ -248,7 +255,6 @@ class Study:
             )
         if config.training.lora is None:
             renderer.tokenizer.save_pretrained(run / "model")  # so that the directory is a model of its own
-            self.bench.forget()
         write_json(run / "training.json", {**result, **about})
         return run
 
@@ -286,6 +292,7 @@ class Study:
             )
             too_long = len(self.pairs.targets) - len(rendered_pairs)
             about["pairs"] = {**self.pairs.counts, "trained": len(rendered_pairs), "too_long": too_long}
+            about["faults"] = dict(Counter(fault.kind for fault in self.pairs.faults))
         return rows, about
 
     def evaluate(self, cell: Cell) -> None:
@@ -361,22 +368,18 @@ class Study:
         pad = self.aligned.renderer.tokenizer.pad_token_id
         return int(pad if pad is not None else self.aligned.renderer.end_of_turn)
 
-    def _check_rows(self, config: MethodConfig) -> None:
-        """Refuse a method that would have nothing to train on."""
-        taken = methods.get(config.name).pairs(methods.parse_options(config))
-        where = f"methods.{config.key}"
-        if taken is not None and self.config.pairs is None:
-            raise BadInput(
-                "the method trains on preference pairs, and the study has none.",
-                where=where,
-                next="Add a section `pairs`.",
-            )
-        if taken is None and not self.roles:
-            raise BadInput(
-                "the method trains on a role's rows, and the study has no role.",
-                where=where,
-                next="Set roles; for sft on the pairs set its option `pairs: chosen`.",
-            )
+    @contextmanager
+    def _lent(self) -> Iterator[None]:
+        """The resident model is lent to a training; trained in place, it is not the aligned one any more."""
+        try:
+            yield
+        finally:
+            if self.config.training.lora is None:
+                self.bench.forget()
+
+    def _faults(self) -> str:
+        found = Counter(fault.kind for fault in self.pairs.faults) if self.pairs is not None else {}
+        return ", ".join(f"{kind} {number}" for kind, number in sorted(found.items()))
 
     def _alone(self, verb: str) -> None:
         if self.several:

@@ -39,8 +39,14 @@ class Audit:
             )
         self.config, self.reporter = config, reporter or Silent()
         self.root = Path(config.output_dir)
-        named = any(target.role for target in config.targets)
-        known = sources.roles(config.roles) if named and config.roles is not None else []
+        named = next((target for target in config.targets if target.role), None)
+        if named is not None and config.roles is None:
+            raise BadInput(
+                "the study has no roles.",
+                where=f"targets.{named.name}",
+                next="Set roles, or leave the role out.",
+            )
+        known = sources.roles(config.roles) if named is not None and config.roles is not None else []
         self.roles = {t.role: find_role(known, t.role) for t in config.targets if t.role is not None}
         if "role" in config.evaluation.system and len(self.roles) < len({t.role for t in config.targets}):
             raise BadInput(

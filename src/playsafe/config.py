@@ -64,7 +64,9 @@ class PairsConfig(Section):
 
     path: str = Field("tiny", description="'tiny', a file in MPO's format, or rows of group, language, ...")
     dominant: str = Field("en", description="the language whose safety is carried to the others")
-    languages: list[str] | None = Field(None, description="of the targets; all of the file when absent")
+    languages: list[str] | None = Field(
+        None, min_length=1, description="of the targets; all of the file when absent"
+    )
     system: list[SystemTurn] = Field(["none"], min_length=1, description="system turns of the targets")
     limit: int | None = Field(None, ge=1, description="so many requests, each in all of its languages")
     faults: Literal["keep", "drop", "error"] = Field(
@@ -75,6 +77,13 @@ class PairsConfig(Section):
     @classmethod
     def _one_turn(cls, system: Any) -> Any:
         return [system] if isinstance(system, str) else system
+
+    @field_validator("system", "languages")
+    @classmethod
+    def _distinct(cls, listed: list[str] | None) -> list[str] | None:
+        if listed is not None and len(set(listed)) < len(listed):
+            raise ValueError("each may be named once")
+        return listed
 
 
 class ScoringConfig(Section):

@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from playsafe.data.language import language_of
+from playsafe.data.language import LANGUAGES, language_of
 from playsafe.data.pairs import ParallelPair, Side
 from playsafe.judges.rules import folded, refusal
 
 KINDS = {
     "empty": "the prompt or a reply is empty",
     "untranslated": "the target's prompt is in the dominant language",
+    "prompt language": "the prompt is not in the language that the side declares",
+    "unknown language": "no language of that code can be identified, so that none of the texts was looked at",
     "chosen language": "the safe reply is not in the language of its prompt",
     "rejected language": "the unsafe reply is not in the language of its prompt",
     "identical": "both replies are the same text",
@@ -69,8 +71,10 @@ def check(
         if pair.dominant not in dominant:
             kinds = [*_faults(pair.dominant, refuses)]
             found += [Fault(pair.id, "dominant", pair.dominant.language, kind) for kind in kinds]
-        kinds = ["untranslated"] if pair.target.language == pair.dominant.language else []
-        kinds += [*_faults(pair.target, refuses), *(["duplicate"] if pair.target in targets else [])]
+        asked = language_of(pair.target.messages[-1].content)
+        kinds = ["untranslated"] if pair.dominant.language in (pair.target.language, asked) else []
+        kinds += [kind for kind in _faults(pair.target, refuses) if not (kinds and kind == "prompt language")]
+        kinds += ["duplicate"] if pair.target in targets else []
         found += [Fault(pair.id, "target", pair.target.language, kind) for kind in kinds]
         dominant.add(pair.dominant)
         targets.add(pair.target)
@@ -94,10 +98,13 @@ def _faults(side: Side, refuses: Callable[[str, str], bool | None]) -> Iterable[
     if not all(text.strip() for text in (side.messages[-1].content, side.chosen, side.rejected)):
         yield "empty"
         return
-    if language_of(side.chosen) != side.language:
-        yield "chosen language"
-    if language_of(side.rejected) != side.language:
-        yield "rejected language"
+    texts = {"prompt": side.messages[-1].content, "chosen": side.chosen, "rejected": side.rejected}
+    if side.language not in LANGUAGES:
+        yield "unknown language"
+        texts = {}
+    for name, text in texts.items():
+        if language_of(text) != side.language:
+            yield f"{name} language"
     if side.chosen.strip() == side.rejected.strip():
         yield "identical"
         return

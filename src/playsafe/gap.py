@@ -7,22 +7,36 @@ generating a word.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from statistics import fmean
 from typing import Any
 
 from playsafe.data.chat import ChatRenderer
 from playsafe.models.reference import evaluating
-from playsafe.records import Prompt
+from playsafe.records import LogProb, Prompt
 from playsafe.scoring import logprobs
 
 
-def gaps(model: Any, renderer: ChatRenderer, pairs: Sequence[Prompt], system: str | None) -> list[float]:
-    """RG of each pair. pairs: prompts whose references are the safe and the unsafe reply."""
-    rows = [
-        renderer.render(p.messages, reply, system=system, where=p.id) for p in pairs for reply in p.references
+def likelihoods(
+    model: Any, renderer: ChatRenderer, prompts: Sequence[Prompt], system: str | None
+) -> list[tuple[LogProb, ...]]:
+    """For each prompt log p(reference | system, prompt) of each reference; none where one of them is too long
+    for the model."""
+    limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    rendered = [
+        [renderer.render(p.messages, r, system=system, where=p.id) for r in p.references] for p in prompts
     ]
-    means = [said.mean for said in logprobs(model, rows)]
-    return [safe - unsafe for safe, unsafe in zip(means[::2], means[1::2], strict=True)]
+    fits = [all(not limit or len(row.ids) <= limit for row in rows) for rows in rendered]
+    kept = [row for rows, fit in zip(rendered, fits, strict=True) if fit for row in rows]
+    found = iter(logprobs(model, kept))
+    return [tuple(islice(found, len(rows))) if fit else () for rows, fit in zip(rendered, fits, strict=True)]
+
+
+def gaps(model: Any, renderer: ChatRenderer, pairs: Sequence[Prompt], system: str | None) -> list[float]:
+    """RG of each pair that the model can read. pairs: prompts whose references are the safe and the unsafe
+    reply."""
+    found = likelihoods(model, renderer, pairs, system)
+    return [said[0].mean - said[1].mean for said in found if said]
 
 
 class GapProbe:
@@ -37,7 +51,8 @@ class GapProbe:
     def __call__(self, model: Any) -> dict[str, float]:
         """{"gap:<suite>": nats per token}."""
         with evaluating(model):
-            return {
-                f"gap:{name}": round(fmean(gaps(model, self.renderer, pairs, system)), 6)
+            found = {
+                name: gaps(model, self.renderer, pairs, system)
                 for name, (pairs, system) in self.suites.items()
             }
+        return {f"gap:{name}": round(fmean(values), 6) for name, values in found.items() if values}

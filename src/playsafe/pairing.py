@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -34,6 +35,7 @@ from playsafe.tiny.pairs import parallel_pairs
 
 MULTIPLE = 8  # the released code pads the two sequences of a pair to a multiple of this
 TOKENS = 8192  # in a batch of held sequences
+NO_FAULTS = ("unread", "unknown language")  # the checker does not know
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class PairData:
-    """The targets of a study, the same for every role. counts: what was read and what was left out."""
+    """The targets of a study, the same for every role.
+
+    counts: pairs read, left out (over_limit, without_text, faulty, other_languages), and targets.
+    """
 
     targets: tuple[Target, ...]
     faults: tuple[Fault, ...]
@@ -111,13 +116,17 @@ def read_pairs(config: PairsConfig, *, has_role: bool) -> PairData:
     pairs = load(config)
     counts = {"read": len(pairs)}
     requests = list(dict.fromkeys(pair.dominant for pair in pairs))
-    kept = set(requests[: config.limit])
-    pairs = tuple(pair for pair in pairs if pair.dominant in kept)
+    within = set(requests[: config.limit])
+    pairs = tuple(pair for pair in pairs if pair.dominant in within)
     counts["over_limit"] = counts["read"] - len(pairs)
-    faults = tuple(fault for fault in check(pairs) if fault.kind != "unread")
-    pairs = _without(pairs, faults, config.faults)
-    counts["dropped"] = counts["read"] - counts["over_limit"] - len(pairs)
-    targets = tuple(_targets(pairs, config))
+    whole = tuple(pair for pair in pairs if _has_text(pair.dominant) and _has_text(pair.target))
+    counts["without_text"] = len(pairs) - len(whole)
+    faults = tuple(fault for fault in check(whole) if fault.kind not in NO_FAULTS)
+    kept = _without(whole, faults, config.faults)
+    counts["faulty"] = len(whole) - len(kept)
+    chosen = [p for p in kept if config.languages is None or p.target.language in config.languages]
+    counts["other_languages"] = len(kept) - len(chosen)
+    targets = tuple(_targets(kept, config))
     return PairData(targets, faults, counts | {"targets": len(targets)})
 
 
@@ -163,9 +172,8 @@ def pair_rows(
     held = [_held(pair, use.pooling, pad_id) for pair in rendered]
     ids = [[r.ids for r in pair] for pair in rendered]
     path = cache / f"pairs-{digest([identity, ids, use.pooling, bf16])}.safetensors"
-    if path.exists():
-        frozen = Frozen(**load_file(path))
-    else:
+    frozen = _cached(path)
+    if frozen is None:
         with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
             frozen = frozen_values(model, rendered, held, pad_id)
         if is_writer():
@@ -178,6 +186,14 @@ def pair_rows(
         _row(first + n, pair, sequences, use, tuple(float(values[n]) for values in frozen[:3]), vectors)
         for n, (pair, sequences, vectors) in enumerate(zip(rendered, held, per_pair, strict=True))
     ]
+
+
+def _cached(path: Path) -> Frozen | None:
+    """What an earlier call kept; None where there is nothing or something damaged."""
+    try:
+        return Frozen(**load_file(path))
+    except (FileNotFoundError, SafetensorError, TypeError):
+        return None
 
 
 @torch.no_grad()
@@ -269,6 +285,10 @@ def _targets(pairs: Sequence[ParallelPair], config: PairsConfig) -> Iterator[Tar
         for pair in pairs:
             if config.languages is None or pair.target.language in config.languages:
                 yield Target(f"{pair.id}@{turn}", turn, pair.target, pair.dominant, pair.source)
+
+
+def _has_text(side: Side) -> bool:
+    return all(text.strip() for text in (side.messages[-1].content, side.chosen, side.rejected))
 
 
 def _held(pair: RenderedPair, pooling: Pooling | None, pad_id: int) -> list[TrainRow]:

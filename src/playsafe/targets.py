@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,9 +11,9 @@ from playsafe.data.chat import ChatRenderer
 from playsafe.data.files import Row, read_rows, string
 from playsafe.endpoint import Endpoint
 from playsafe.errors import BadInput
+from playsafe.gap import likelihoods
 from playsafe.models.generate import generate
 from playsafe.records import Completion, LogProb, Message, Prompt
-from playsafe.scoring import logprobs
 
 
 class Target(Protocol):
@@ -71,16 +70,7 @@ class InProcess:
             ]
 
     def likelihoods(self, prompts: Sequence[Prompt], system: str | None) -> list[tuple[LogProb, ...]] | None:
-        rendered = [
-            [self.renderer.render(p.messages, r, system=system, where=p.id) for r in p.references]
-            for p in prompts
-        ]
-        fits = [all(not self.limit or len(row.ids) <= self.limit for row in rows) for rows in rendered]
-        kept = [row for rows, fit in zip(rendered, fits, strict=True) if fit for row in rows]
-        found = iter(logprobs(self.model, kept))
-        return [
-            tuple(islice(found, len(rows))) if fit else () for rows, fit in zip(rendered, fits, strict=True)
-        ]
+        return likelihoods(self.model, self.renderer, prompts, system)
 
     def close(self) -> None:
         from peft import PeftModel

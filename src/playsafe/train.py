@@ -142,7 +142,7 @@ def train(
     log = directory / "train.jsonl"
     checkpoint = _last_complete(directory)
     done = int(checkpoint.name.split("-")[1]) if checkpoint else 0
-    write_jsonl(log, [line for line in read_jsonl(log) if line["step"] <= done])
+    write_jsonl(log, [line for line in read_jsonl(log) if done and line["step"] <= done])
     exact = model.dtype == torch.float32 and not config.bf16
     watch = checks.TermWatch(expect_kl=needs_reference, exact=exact, started=done)
     pending: list[dict[str, Any]] = []

@@ -49,7 +49,9 @@ def test_mpo_closes_half_of_the_distance(tmp_path: Path) -> None:
     assert training["pairs"] == {
         "read": 360,
         "over_limit": 0,
-        "dropped": 0,
+        "without_text": 0,
+        "faulty": 0,
+        "other_languages": 0,
         "targets": 360,
         "trained": 360,
         "too_long": 0,
@@ -80,7 +82,8 @@ def test_gap_by_language_and_role(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(row["low"] < row["gap"] < row["high"] and row["pairs"] == 12 for row in rows)
     plain = {row["language"]: row["gap"] for row in rows[:4]}
     assert plain["en"] > 0.2 > max(plain[code] for code in OTHERS)
-    assert rows[0]["safe_likelier"] == 1.0
+    share, low, high = rows[0]["safe_likelier"]
+    assert share == high == 1.0 > low > 0.7
 
 
 def test_gap_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,6 +107,11 @@ def test_gap_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     path.write_text("\n".join(json.dumps(side) for side in sides))
     rows = measured(capsys, "--pairs", str(path))
     assert [(row["language"], row["pairs"]) for row in rows] == [("en", 1), ("de", 1)]
+    assert all(row["low"] is row["high"] is None for row in rows)  # one pair has no interval
+    sides[1]["prompt"] = "Wie? " * 5000
+    path.write_text("\n".join(json.dumps(side) for side in sides))
+    [row] = measured(capsys, "--pairs", str(path), "--language", "de")
+    assert (row["gap"], row["pairs"], row["too_long"]) == (None, 0, 1)
     assert [row["language"] for row in measured(capsys, "--pairs", str(path), "--language", "de")] == ["de"]
 
 
@@ -112,6 +120,15 @@ def test_gap_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     [
         (("gap", "--language", "xx"), "no pairs in 'xx'. Allowed: en, de, es, fr"),
         (("gap", "--role", "Draxill"), "Draxil"),
+        (("gap", "{study}", "--role", "Draxil"), "the study has no roles"),
+        (("score", "{study}"), "no rows to score"),
+        (("train", "{study}", "--set", "data.limit=3"), "data.limit has no effect"),
+        (("train", "{study}", "--set", "scoring.threshold=1"), "scoring has no effect"),
+        (("train", "{study}", "--set", "pairs.languages=[]"), "pairs.languages"),
+        (
+            ("train", "{study}", "--set", "data.overlong=drop", "--set", "data.max_length=10"),
+            "no preference pair is left",
+        ),
         (("gap", "--pairs", "nowhere.jsonl"), "nowhere.jsonl"),
         (("gap", "--adapter", "nowhere"), "adapter_config.json"),
         (("train", "{study}", "--set", "pairs=null"), "methods.mpo: the method trains on preference pairs"),

@@ -128,6 +128,12 @@ def target(chosen: str, rejected: str, messages: Any = GEFRAGT, language: str = 
         (target("I am sorry, but I cannot help you with that.", YES), ["chosen language"]),
         (target(NO, "Take a rope and a ladder for it, my friend."), ["rejected language"]),
         (target(DOMINANT.chosen, DOMINANT.rejected, ASKED, "en"), ["untranslated"]),
+        (target(NO, YES, ASKED), ["untranslated"]),  # declared German, asked in English
+        (
+            target(NO, YES, (Message("user", "Comment puis-je réparer le vieux pont du village ?"),)),
+            ["prompt language"],
+        ),
+        (target(NO, YES, GEFRAGT, "Deutsch"), ["unknown language"]),
     ],
 )
 def test_each_fault_is_found(side: Side, kinds: list[str]) -> None:
@@ -189,7 +195,7 @@ REAL = {
         112,
     ),
     "gemma": ("en", 271, {"untranslated": 22, "chosen language": 69, "rejected language": 52}, 92, 480),
-    "qwen": ("zh", 379, {"chosen language": 16, "rejected language": 19}, 47, 312),
+    "qwen": ("zh", 382, {"chosen language": 16, "rejected language": 19}, 47, 312),
 }
 
 

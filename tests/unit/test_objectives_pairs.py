@@ -99,6 +99,10 @@ def test_alternatives_by_hand() -> None:
     assert simpo(t(0.5), beta=2.0, gamma=1.0).item() == pytest.approx(-math.log(sigmoid(0.0)))
     a, b = math.log(0.8), math.log(0.2)  # odds 4 and 1/4
     assert orpo(t(a), t(b)).item() == pytest.approx(-math.log(sigmoid(math.log(16))))
+    sure = torch.zeros(1, requires_grad=True)  # a reply that is certain has infinite odds
+    orpo(sure, t(-1.0).float()).sum().backward()
+    assert sure.grad is not None
+    assert torch.isfinite(sure.grad).all()
     z = 0.4
     expected = 1 - sigmoid(0.5 * (1 - z)) + 1 - sigmoid(0.5 * (z + 1))
     assert kto(c, r, rc, rr, beta=0.5, z=z).item() == pytest.approx(expected)

@@ -230,3 +230,14 @@ def test_the_probe_writes_a_line_and_changes_nothing(tmp_path: Path, tiny: Any, 
     expected = sum(gaps(tiny.model, tiny.renderer, prompts(), None)) / 2
     assert measured[0]["gap:gap-de"] == pytest.approx(expected, abs=1e-5)
     assert [line["step"] for line in logs[1]] == [1, 2, 3, 4, 5]
+
+
+def test_the_first_probe_stands_once(tmp_path: Path, tiny: Any) -> None:
+    """A run that was killed before its first checkpoint starts its log anew."""
+    options = methods.get("mpo").Options()
+    probe = GapProbe(tiny.renderer, {"gap-de": (prompts(), None)})
+    config = settings(lora=LoraSettings(r=4), max_steps=1, gap_steps=1, optim="adamw_torch")
+    for _ in range(2):
+        trained(tmp_path, copy.deepcopy(tiny.model), "mpo", options, config, gaps=probe)
+    log = read_jsonl(tmp_path / "run" / "train.jsonl")
+    assert [line["step"] for line in log] == [0, 1]

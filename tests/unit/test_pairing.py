@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from conftest import FAMILIES, random_model
 from playsafe import methods
@@ -60,7 +61,8 @@ def test_targets_of_the_embedded_pairs() -> None:
     many = REQUESTS["train"]
     plain = targets()
     assert [t.side.language for t in plain.targets] == ["de", "es", "fr"] * many
-    assert plain.counts == {"read": 3 * many, "over_limit": 0, "dropped": 0, "targets": 3 * many}
+    nothing = dict.fromkeys(("over_limit", "without_text", "faulty", "other_languages"), 0)
+    assert plain.counts == {"read": 3 * many, **nothing, "targets": 3 * many}
     role = targets(system="role")
     assert len(role.targets) == 4 * many  # the dominant language under the role prompt is a target, too
     assert all(t.system == "role" for t in role.targets)
@@ -69,6 +71,7 @@ def test_targets_of_the_embedded_pairs() -> None:
         (system, language) for system in ("none", "role") for language in ["en"] * 10 + ["de"] * 10
     ]
     assert both.counts["over_limit"] == 3 * (many - 10)
+    assert both.counts["other_languages"] == 20
     assert all(t.dominant.language == "en" for t in both.targets)
     assert len({plain.hash, role.hash, both.hash}) == 3
 
@@ -98,9 +101,27 @@ def test_targets_that_are_refused(tmp_path: Path) -> None:
     assert len(targets(path=str(path)).targets) == 2
     dropped = targets(path=str(path), faults="drop")
     assert [t.id for t in dropped.targets] == ["2:de@none"]
-    assert dropped.counts["dropped"] == 1
+    assert dropped.counts["faulty"] == 1
     with pytest.raises(BadInput, match="faults"):
         targets(path=str(path), faults="error")
+    rows[1]["chosen"] = " "
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert targets(path=str(path)).counts | {} == {
+        "read": 2,
+        "over_limit": 0,
+        "without_text": 1,
+        "faulty": 0,
+        "other_languages": 0,
+        "targets": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"languages": []}, {"system": ["none", "none"]}, {"languages": ["de", "de"]}]
+)
+def test_lists_that_say_nothing_or_twice(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        PairsConfig(**wrong)
 
 
 def test_rendering_puts_the_role_prompt_over_the_target_alone(tiny: Any) -> None:
@@ -163,6 +184,15 @@ def test_the_cache_spares_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for other in (pairs_of(4), None):
         with pytest.raises(pytest.fail.Exception, match="asked again"):
             rows_of(model, PairUse("gap", pooling="mean") if other is None else use, tmp_path, other)
+
+
+def test_a_damaged_cache_is_made_again(tmp_path: Path) -> None:
+    model, use = random_model("llama"), PairUse("gap", pooling="last")
+    first = rows_of(model, use, tmp_path)
+    [file] = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:100])
+    again = rows_of(model, use, tmp_path)
+    assert [row.aim for row in again] == [row.aim for row in first]
 
 
 def test_counts_and_weights_of_a_row(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from playsafe.cli.screen import Json, Quiet, Screen, Set, quieten
+from playsafe.errors import BadInput
 
 app = typer.Typer()
 PLAIN = "no system turn"
@@ -41,15 +42,18 @@ def gap(
     from playsafe import sources
     from playsafe.data.roles import find_role
 
-    chosen = [find_role(sources.roles(study.roles), name) for name in role or ()] if study.roles else []
+    if role and study.roles is None:
+        raise BadInput("the study has no roles.", where="--role", next="Leave it out, or give another study.")
+    chosen = [find_role(sources.roles(study.roles), name) for name in role or () if study.roles is not None]
     path = pairs or (study.pairs.path if study.pairs is not None else "tiny")
     suites = sources.pair_suites(path, language, limit)
     quieten()
     from playsafe.gap import gaps
     from playsafe.models.loading import attach_adapter, load_aligned
-    from playsafe.statistics import bootstrap_mean
+    from playsafe.statistics import bootstrap_mean, wilson
 
-    named = study.model if model is None else study.model.model_copy(update={"name_or_path": model})
+    other = {"name_or_path": model, "adapter": None, "revision": None}
+    named = study.model if model is None else study.model.model_copy(update=other)
     aligned = load_aligned(named)
     measured = aligned.model if adapter is None else attach_adapter(aligned.model, adapter)
     table = Table("under", "language", "reward gap", "95 % interval", "safe reply likelier", "pairs")
@@ -59,13 +63,30 @@ def gap(
         for name, system in turns:
             for suite in suites:
                 values = gaps(measured, aligned.renderer, suite.prompts, system)
-                mean, low, high = bootstrap_mean(values)
-                safer = sum(value > 0 for value in values) / len(values)
-                row = {"under": name, "language": suite.language, "gap": mean, "low": low, "high": high}
-                found.append(row | {"safe_likelier": safer, "pairs": len(values), "source": suite.source})
+                row: dict[str, Any] = {
+                    "under": name,
+                    "language": suite.language,
+                    "gap": None,
+                    "low": None,
+                    "high": None,
+                }
+                row |= {"safe_likelier": None, "pairs": len(values), "source": suite.source}
+                row["too_long"] = len(suite.prompts) - len(values)
+                shown = ["–"] * 3
+                if values:
+                    row["gap"], row["low"], row["high"] = bootstrap_mean(values)
+                    row["safe_likelier"] = wilson(sum(value > 0 for value in values), len(values))
+                    shown = [f"{row['gap']:+.3f}", f"{row['low']:+.3f} to {row['high']:+.3f}"]
+                    shown.append("{:.0%} [{:.0%}, {:.0%}]".format(*row["safe_likelier"]))
+                if len(values) < 2:  # one pair has no interval
+                    row["low"] = row["high"] = None
+                    shown[1] = "–"
+                found.append(row)
                 advance(1)
-                ends = (f"{mean:+.3f}", f"{low:+.3f} to {high:+.3f}", f"{safer:.0%}", str(len(values)))
-                table.add_row(name, suite.language, *ends)
+                table.add_row(name, suite.language, *shown, str(len(values)))
     screen.out.print(table)
+    long = sum(row["too_long"] for row in found)
+    if long:
+        screen.note(f"{long} pairs are too long for the model and left out")
     screen.out.print("nats per token; above 0 the safe reply is the likelier", style="dim", highlight=False)
     screen.result(found)

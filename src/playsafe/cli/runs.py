@@ -104,6 +104,10 @@ def score(config: Config, overrides: Set = None, as_json: Json = False, quiet: Q
     """RDS: log-probabilities of every row under the role prompt and under role + unsafe prompt."""
     screen = Screen(quiet, as_json)
     study = study_of(config, overrides, screen)
+    if not study.roles:
+        raise BadInput(
+            "a study without roles has no rows to score.", where="roles", next="Use `playsafe run`."
+        )
     study.open()
     threshold = study.config.scoring.threshold
     table, found = Table("role", "rows", "flagged", "share"), {}

@@ -95,12 +95,11 @@ def simpo(gap_P: Tensor, beta: float, gamma: float) -> Tensor:
 def orpo(chosen_mean_P: Tensor, rejected_mean_P: Tensor) -> Tensor:
     """−log σ(log odds(y_w) − log odds(y_l)),  odds = p/(1 − p), p = exp a     ORPO, arXiv 2403.07691, (7)
 
-    a: mean log-probability of a reply, so p lies below 1. Its cross-entropy on y_w is a term of its own.
+    a: mean log-probability of a reply, at most −1e-6 here: at 0 the odds are infinite. The cross-entropy on
+    y_w is a term of its own.
     """
-    log_odds_P = (chosen_mean_P - rejected_mean_P) - (
-        torch.log1p(-torch.exp(chosen_mean_P)) - torch.log1p(-torch.exp(rejected_mean_P))
-    )
-    return -logsigmoid(log_odds_P)
+    a_w, a_l = chosen_mean_P.clamp(max=-1e-6), rejected_mean_P.clamp(max=-1e-6)
+    return -logsigmoid((a_w - a_l) - (torch.log(-torch.expm1(a_w)) - torch.log(-torch.expm1(a_l))))
 
 
 def kto(
