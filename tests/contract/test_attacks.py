@@ -215,6 +215,7 @@ def test_decode_is_total_and_leaves_prose_alone(name: str, given: Callable[..., 
         assert attack.decode(prose, chosen) == prose
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPECTED)
 def test_decode_takes_linear_time(name: str, given: Callable[..., Any]) -> None:
     attack, chosen = attacks.get(name), options(name, given(name))

@@ -70,6 +70,7 @@ def test_the_folder_is_the_registry() -> None:
         judges.get("rule")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPECTED)
 def test_one_verdict_per_item_whatever_the_reply_says(name: str, raw: dict[str, tuple[Raw, Raw]]) -> None:
     judge, chosen = judges.get(name), options(name, raw[name][0])

@@ -66,6 +66,7 @@ def test_an_entry_says_what_it_is(name: str) -> None:
         assert file.sha256 is None if name == "hex-phi" else len(str(file.sha256)) == 64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PINNED)
 def test_the_real_file_is_found_by_its_hash_and_read(shared: Path, name: str) -> None:
     known = catalogue.get(name)

@@ -42,6 +42,7 @@ def contents(attacked: attacks.Attacked) -> list[str]:
 # round trips
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "raw"), VARIANTS, ids=lambda value: str(value))
 def test_round_trip_of_every_real_row(name: str, raw: dict[str, Any], shared: Path) -> None:
     attack: Any = attacks.get(name)

@@ -72,6 +72,7 @@ def trims(name: str) -> bool:
     return not name.startswith("qwen")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reply", REPLIES + PADDED)
 def test_mask_decodes_to_the_reply_and_its_end(renderer: ChatRenderer, name: str, reply: str) -> None:
     row = renderer.render(DIALOGUE, reply, system="You are Ann.")

@@ -199,6 +199,7 @@ REAL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
 def test_counts_on_the_published_files(shared: Path, name: str) -> None:
     dominant, total, expected, source_refuse, target_refuse = REAL[name]

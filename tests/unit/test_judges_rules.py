@@ -207,6 +207,7 @@ def test_evidence_is_cut_from_the_reply_as_it_stands() -> None:
     assert judged(long).evidence in long
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit",
     [

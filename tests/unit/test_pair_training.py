@@ -145,6 +145,7 @@ def test_mpo_equals_naive_float64(tmp_path: Path, family: str) -> None:
     assert set(result["final"]) == {"loss", "ce", "gap", "retain"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "accumulation"), [(5, 2), (3, 4), (1, 10)])
 def test_a_step_may_be_cut_anywhere(tmp_path: Path, size: int, accumulation: int) -> None:
     options = methods.get("mpo").Options(retention=0.01)
@@ -156,6 +157,7 @@ def test_a_step_may_be_cut_anywhere(tmp_path: Path, size: int, accumulation: int
     assert distance(whole, cut) < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [n for n in methods.names() if methods.get(n).pairs(methods.get(n).Options())]
 )
@@ -194,6 +196,7 @@ def test_gaps_are_the_definition(tiny: Any) -> None:
         assert gap == pytest.approx(means[0] - means[1], abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mpo", "sarft"])
 def test_the_probe_writes_a_line_and_changes_nothing(tmp_path: Path, tiny: Any, name: str) -> None:
     """Before the first step and after every second one; weights end the same to the bit."""
@@ -232,6 +235,7 @@ def test_the_probe_writes_a_line_and_changes_nothing(tmp_path: Path, tiny: Any, 
     assert [line["step"] for line in logs[1]] == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.slow
 def test_the_first_probe_stands_once(tmp_path: Path, tiny: Any) -> None:
     """A run that was killed before its first checkpoint starts its log anew."""
     options = methods.get("mpo").Options()

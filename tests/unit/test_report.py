@@ -100,6 +100,7 @@ def test_the_policy_names_every_script_by_hash(page: str, elements: Elements) ->
     assert page.count("plotly.js v") == 1
 
 
+@pytest.mark.slow
 def test_the_same_runs_give_the_same_bytes(root: Path, page: str) -> None:
     assert write_page(root).read_text(encoding="utf-8") == page
 

@@ -123,6 +123,7 @@ def test_equals_naive_float64(tmp_path: Path, family: str, direction: str) -> No
     assert distance(trained, start) > 1e-2  # the comparison has something to compare
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("batch", "accumulation"),
     [(8, 1), (2, 4), *(pytest.param(*p, marks=pytest.mark.slow) for p in ((1, 8), (4, 2)))],
@@ -146,6 +147,7 @@ def test_accumulation_and_split_change_nothing(
     assert log[1]["kl"] > 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_bank_equals_second_model(tmp_path: Path, family: str) -> None:
     options = sarft.SaRFTOptions(lam=2.0)
@@ -155,6 +157,7 @@ def test_bank_equals_second_model(tmp_path: Path, family: str) -> None:
     assert distance(bank, second) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "family", [FAMILIES[0], *(pytest.param(f, marks=pytest.mark.slow) for f in FAMILIES[1:])]
 )
