@@ -48,3 +48,25 @@ def test_two_processes_train_one_run(tmp_path: Path) -> None:
     for two, one in zip(*logs, strict=True):  # the same rows in each step, so the same loss
         assert two["loss"] == pytest.approx(one["loss"], rel=2e-3)
     assert (tmp_path / "two/Skarn/sarft/seed-0/adapter/adapter_model.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_train_rows_and_pairs(tmp_path: Path) -> None:
+    """A rank may hold pairs where the other holds rows; the terms are those of one process."""
+    pairs = "pairs: {path: tiny, limit: 4, system: [none, role], languages: [en, de]}\n"
+    logs = []
+    for name, batch in (("two", 4), ("one", 8)):
+        config = tmp_path / f"{name}.yaml"
+        study = STUDY.format(out=tmp_path / name, batch=batch).replace("[sarft]", "[mpo]")
+        config.write_text(study.replace("limit: 32", "limit: 16") + pairs)
+        if name == "two":
+            done = launched("train", config, 29523)
+            assert done.returncode == 0, done.stderr[-2000:]
+        else:
+            assert playsafe("train", str(config), "--quiet") == 0
+        log = (tmp_path / name / "Skarn" / "mpo" / "seed-0" / "train.jsonl").read_text()
+        logs.append([json.loads(line) for line in log.splitlines()])
+    assert [line["step"] for line in logs[0]] == [1, 2, 3, 4]  # 16 rows and 16 targets
+    for two, one in zip(*logs, strict=True):
+        for term in ("loss", "ce", "gap", "retain"):
+            assert two[term] == pytest.approx(one[term], rel=5e-3, abs=1e-6)
