@@ -32,21 +32,22 @@ def test_rolebench_held_out_roles_on_the_embedded_model(shared: Path, tmp_path: 
     config.write_text(
         f"output_dir: {out}\n"
         f"roles: {{path: {data}/rolebench/desc.json, names: {json.dumps(names)}}}\n"
-        f"data: {{path: {rows}/general/test.jsonl, references: {rows}/role_specific/test.jsonl, limit: 12,\n"
+        f"data: {{path: {rows}/general/test.jsonl, references: {rows}/role_specific/test.jsonl, limit: 8,\n"
         "  max_length: 1024, overlong: drop}\n"
+        "methods: [sarft]\n"
         "training: {lora: {r: 8, lora_alpha: 16}, learning_rate: 1.0e-3, per_device_train_batch_size: 4,\n"
         "  gradient_accumulation_steps: 1}\n"
-        "evaluation:\n  voice: {measure: false}\n  generation: {max_new_tokens: 24, batch_size: 64}"
-        + SUITES.format(data=data, prompts=12)
+        "evaluation:\n  voice: {measure: false}\n  generation: {max_new_tokens: 12, batch_size: 64}"
+        + SUITES.format(data=data, prompts=6)
     )
     for verb in ("score", "train", "evaluate"):
         assert playsafe(verb, str(config), "--quiet") == 0
     assert playsafe("report", str(out), "--quiet") == 0
     summaries = [json.loads(path.read_text()) for path in out.rglob("seed-0/summary.json")]
-    assert len(summaries) == 20
+    assert len(summaries) == 10
     for summary in summaries:
         counts = summary["training"]["counts"]
-        assert counts["trained"] + counts["dropped"] == 12
+        assert counts["trained"] + counts["dropped"] == 8
         suites = {e["suite"]: e["n"] + e["errors"] for e in summary["estimates"]}
         assert {"advbench", "xstest_safe", "references"} <= set(suites)
     scores = [json.loads(line) for path in out.rglob("scores.jsonl") for line in path.open(encoding="utf-8")]
@@ -71,6 +72,7 @@ def test_one_role_on_random_models_with_real_tokenizers(
 ) -> None:
     data = shared / "data"
     model = save_model(family, shared / "tokenizers" / tokenizer)
+    many = 4 if family == "gemma2" else 8  # a quarter of a million logits a token take their time
     rows = (
         data / "rolebench" / "rolebench-eng" / "instruction-generalization" / "role_specific" / "test.jsonl"
     )
@@ -78,15 +80,16 @@ def test_one_role_on_random_models_with_real_tokenizers(
     config.write_text(
         f"output_dir: {out}\nmodel: {{name_or_path: {model}}}\n"
         f"roles: {{path: {data}/rolebench/desc.json, names: [Freddy Krueger]}}\n"
-        f"data: {{path: {rows}, limit: 8, held_out: 4}}\n"
+        f"data: {{path: {rows}, limit: {many}, held_out: {many // 2}}}\n"
         f"training: {{lora: {lora}, learning_rate: 1.0e-3, per_device_train_batch_size: 2,\n"
         "  gradient_accumulation_steps: 2, num_train_epochs: 2, logging_steps: 1}\n"
-        "evaluation:\n  generation: {max_new_tokens: 6, batch_size: 8}" + SUITES.format(data=data, prompts=4)
+        "evaluation:\n  generation: {max_new_tokens: 6, batch_size: 8}"
+        + SUITES.format(data=data, prompts=many // 2)
     )
     assert playsafe("run", str(config), "--quiet") == 0
     for method in ("sft", "sarft"):
         summary = json.loads((out / "Freddy_Krueger" / method / "seed-0" / "summary.json").read_text())
-        assert summary["training"]["rows"] == 8
+        assert summary["training"]["rows"] == many
     log = [json.loads(line) for line in (out / "Freddy_Krueger" / "sarft" / "seed-0" / "train.jsonl").open()]
     share = json.loads((out / "Freddy_Krueger" / "sarft" / "seed-0" / "subset.json").read_text())["share"]
     assert log[0]["kl"] == pytest.approx(0.0, abs=1e-4)

@@ -31,8 +31,8 @@ def recomputed(model: Any, tokenizer: Any, system: str, user: str, reply: str, e
     after = tokenizer(reply, add_special_tokens=False)["input_ids"] + [tokenizer.convert_tokens_to_ids(end)]
     ids = torch.tensor([before + after])
     with torch.no_grad():
-        logp = model(input_ids=ids).logits[0].double().log_softmax(-1)
-    picked = logp[len(before) - 1 : -1].gather(-1, ids[0, len(before) :, None])
+        logp = model(input_ids=ids).logits[0, len(before) - 1 : -1].double().log_softmax(-1)
+    picked = logp.gather(-1, ids[0, len(before) :, None])
     return float(picked.sum()), len(after)
 
 
