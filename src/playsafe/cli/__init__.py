@@ -5,6 +5,8 @@ Exit codes: 0 done, 1 a gate was not passed, 2 bad input, 3 environment or self-
 
 from __future__ import annotations
 
+import atexit
+import os
 import sys
 from typing import Annotated
 
@@ -48,7 +50,15 @@ def main() -> None:
 
 
 def _leave_group() -> None:
-    """End a launcher's process group: its threads abort a process now and then at its end."""
+    """End a launcher's process group, and the process with it: at an ordinary end the group's threads abort it
+    now and then, and the launcher would report a failure."""
     torch = sys.modules.get("torch")
-    if torch is not None and torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
+    error = sys.exc_info()[1]
+    if torch is None or not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return
+    torch.distributed.destroy_process_group()
+    if error is None or isinstance(error, SystemExit):
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(int(error.code or 0) if error is not None else 0)
