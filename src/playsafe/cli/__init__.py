@@ -50,8 +50,8 @@ def main() -> None:
 
 
 def _leave_group() -> None:
-    """End a launcher's process group, and the process with it: at an ordinary end the group's threads abort it
-    now and then, and the launcher would report a failure."""
+    """End a launcher's process group, and the process with it: at an ordinary end the group's threads abort
+    it now and then, and the launcher would report a failure."""
     torch = sys.modules.get("torch")
     error = sys.exc_info()[1]
     if torch is None or not torch.distributed.is_available() or not torch.distributed.is_initialized():
