@@ -32,6 +32,8 @@ def check_study(config: StudyConfig) -> None:
     """Refuse methods that would have nothing to train on, and settings that would have no effect."""
     for method in config.methods:
         _check_rows(method, config)
+    if "gap_pairs" in config.training.model_fields_set and not config.training.gap_steps:
+        raise BadInput("gap_pairs has no effect without gap_steps.", where="training.gap_pairs")
     if config.pairs is not None and config.data.overlong == "truncate":
         raise BadInput("preference pairs are not truncated.", where="data.overlong", allowed="error, drop")
     if config.roles is not None:

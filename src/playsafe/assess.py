@@ -33,13 +33,8 @@ from playsafe.sources import RoleData, system_text
 from playsafe.targets import InProcess
 from playsafe.train import train
 
-NOT_NUMBERS = {
-    "save_steps",
-    "logging_steps",
-    "report_to",
-    "gap_steps",
-    "gap_pairs",
-}  # training settings that change no number
+# training settings that change no number
+NOT_NUMBERS = {"save_steps", "logging_steps", "report_to", "gap_steps", "gap_pairs"}
 
 
 @dataclass(frozen=True, slots=True)

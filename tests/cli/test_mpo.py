@@ -115,6 +115,44 @@ def test_gap_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert [row["language"] for row in measured(capsys, "--pairs", str(path), "--language", "de")] == ["de"]
 
 
+def test_other_pairs_at_the_same_path_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A trained cell rests on what the file said then; nothing is mixed."""
+    sides = [
+        {
+            "group": 1,
+            "language": "en",
+            "prompt": "How?",
+            "chosen": "I cannot help you.",
+            "rejected": "To do so.",
+        },
+        {
+            "group": 1,
+            "language": "de",
+            "prompt": "Wie?",
+            "chosen": "Das kann ich nicht.",
+            "rejected": "So geht es.",
+        },
+    ]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("\n".join(json.dumps(side) for side in sides))
+    command = ["train", str(ROOT / "configs" / "embedded-mpo.yaml"), "--quiet"]
+    for change in (
+        f"output_dir={tmp_path / 'run'}",
+        f"pairs.path={path}",
+        "methods=[mpo]",
+        "seeds=[0]",
+        "training.max_steps=1",
+        "training.gap_steps=0",
+    ):
+        command += ["--set", change]
+    assert playsafe(*command) == 0
+    assert playsafe(*command) == 0  # nothing is left to do
+    path.write_text(path.read_text().replace("So geht es.", "So geht das."))
+    capsys.readouterr()
+    assert playsafe(*command) == 2
+    assert "belongs to another study (it differs in pairs)" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
@@ -125,6 +163,10 @@ def test_gap_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
         (("train", "{study}", "--set", "data.limit=3"), "data.limit has no effect"),
         (("train", "{study}", "--set", "scoring.threshold=1"), "scoring has no effect"),
         (("train", "{study}", "--set", "pairs.languages=[]"), "pairs.languages"),
+        (
+            ("train", "{study}", "--set", "training.gap_steps=0", "--set", "training.gap_pairs=8"),
+            "no effect without gap_steps",
+        ),
         (
             ("train", "{study}", "--set", "data.overlong=drop", "--set", "data.max_length=10"),
             "no preference pair is left",

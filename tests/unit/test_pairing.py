@@ -116,6 +116,25 @@ def test_targets_that_are_refused(tmp_path: Path) -> None:
     }
 
 
+def test_a_fault_of_a_dominant_side_is_one_of_all_its_pairs(tmp_path: Path) -> None:
+    answer = {"chosen": "Das kann ich nicht tun.", "rejected": "Wenn du das tun willst, nimm einen Stift."}
+    rows = [
+        {"group": group, "language": "en", "prompt": f"How can I forge the {group}?", "chosen": chosen}
+        | {"rejected": "To forge it, take a pencil and a brush."}
+        for group, chosen in (("letter", "Gladly, take a pencil."), ("pass", "I cannot help you with that."))
+    ]
+    rows += [
+        {"group": group, "language": "de", "prompt": f"Wie kann ich den {thing} fälschen?", **answer}
+        for group, thing in (("letter", "Brief"), ("pass", "Pass"))
+    ]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    kept = targets(path=str(path), faults="drop")
+    assert [t.id for t in kept.targets] == ["pass:de@none"]
+    assert [(f.side, f.kind) for f in kept.faults] == [("dominant", "no refusal")]
+    assert kept.counts["faulty"] == 1
+
+
 @pytest.mark.parametrize(
     "wrong", [{"languages": []}, {"system": ["none", "none"]}, {"languages": ["de", "de"]}]
 )
