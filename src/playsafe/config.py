@@ -12,6 +12,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from playsafe.errors import BadInput
+from playsafe.registry import short
 from playsafe.rundir import slug
 from playsafe.settings import Section, explain, read_yaml
 
@@ -140,7 +141,7 @@ class Named(Section):
 
     @property
     def key(self) -> str:
-        return self.label or self.name
+        return self.label or short(self.name)
 
 
 class MethodConfig(Named):

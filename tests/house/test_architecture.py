@@ -20,6 +20,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS = (
     {"records", "errors"},
     {"settings", "progress", "provenance", "rundir", "statistics"},
+    {"registry"},
     {"config"},
     {"objectives"},
     {"data", "models", "tiny"},

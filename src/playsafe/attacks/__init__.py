@@ -6,15 +6,13 @@ that could carry harm (templates, demonstrations, recorded prompts) come from th
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from playsafe.config import AttackConfig
-from playsafe.errors import BadInput, nearest
 from playsafe.records import Prompt
-from playsafe.settings import Section, parse_section
+from playsafe.registry import Registry
+from playsafe.settings import Section
 
 
 class Attacked(NamedTuple):
@@ -47,22 +45,10 @@ class Attack(Protocol):
         """Everything that its prompts and readings rest on: name, version, options, hashes of files."""
 
 
-def names() -> list[str]:
-    """Names of all attacks: the files of this folder."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
-
-
-def get(name: str) -> Attack:
-    """The attack of that name; BadInput names the nearest one."""
-    if name not in names():
-        raise BadInput(
-            f"unknown attack {name!r}. {nearest(name, names())}",
-            where="evaluation.attacks",
-            allowed=", ".join(names()),
-        )
-    return importlib.import_module(f"{__name__}.{name}").ATTACK
+REGISTRY: Registry[Attack] = Registry("playsafe.attacks", "ATTACK", "attack", "evaluation.attacks")
+names, get = REGISTRY.names, REGISTRY.get
 
 
 def parse_options(config: AttackConfig) -> Any:
     """The validated options of one configured attack."""
-    return parse_section(get(config.name).Options, config.options, f"evaluation.attacks.{config.key}.options")
+    return REGISTRY.options(config.name, config.options, f"evaluation.attacks.{config.key}")

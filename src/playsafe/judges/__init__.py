@@ -6,19 +6,17 @@ of the judging model, decided. What it cannot read is "unparsed" or an error, ne
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from playsafe.config import JudgeConfig
-from playsafe.errors import BadInput, nearest
 from playsafe.judges._degenerate import degenerate
 from playsafe.judges._language import spoken, telling
 from playsafe.records import Outcome, Verdict
-from playsafe.settings import Section, parse_section
+from playsafe.registry import Registry
+from playsafe.settings import Section
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +62,13 @@ class Judge(Protocol):
         """
 
 
-def names() -> list[str]:
-    """Names of all judges: the files of this folder."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
-
-
-def get(name: str) -> Judge:
-    """The judge of that name; BadInput names the nearest one."""
-    if name not in names():
-        raise BadInput(
-            f"unknown judge {name!r}. {nearest(name, names())}",
-            where="evaluation.judges",
-            allowed=", ".join(names()),
-        )
-    return importlib.import_module(f"{__name__}.{name}").JUDGE
+REGISTRY: Registry[Judge] = Registry("playsafe.judges", "JUDGE", "judge", "evaluation.judges")
+names, get = REGISTRY.names, REGISTRY.get
 
 
 def parse_options(config: JudgeConfig) -> Any:
     """The validated options of one configured judge."""
-    return parse_section(get(config.name).Options, config.options, f"evaluation.judges.{config.key}.options")
+    return REGISTRY.options(config.name, config.options, f"evaluation.judges.{config.key}")
 
 
 def verdicts(decide: Decide, items: Sequence[Item], languages: frozenset[str] | None = None) -> list[Verdict]:

@@ -6,17 +6,13 @@ token is weighed, and what the loss is; the Trainer, the CLI and the contract te
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from playsafe.config import MethodConfig
-from playsafe.errors import BadInput, nearest
 from playsafe.records import Score, Subset
-from playsafe.settings import explain
+from playsafe.registry import Registry
+from playsafe.settings import Section
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,10 +21,7 @@ if TYPE_CHECKING:
     from playsafe.objectives import Pooling
 
 
-class Options(BaseModel):
-    """Base of every method's options; unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+Options = Section  # base of every method's options; unknown keys are errors
 
 
 class Weighed(NamedTuple):
@@ -87,24 +80,10 @@ def weigh_reply(reply_mask: Sequence[bool]) -> Weighed:
     return Weighed({"ce": reply}, {"ce": sum(reply)})
 
 
-def names() -> list[str]:
-    """Names of all methods: the files of this folder."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
-
-
-def get(name: str) -> Method:
-    """The method of that name; BadInput names the nearest one."""
-    if name not in names():
-        raise BadInput(
-            f"unknown method {name!r}. {nearest(name, names())}", where="methods", allowed=", ".join(names())
-        )
-    return importlib.import_module(f"{__name__}.{name}").METHOD
+REGISTRY: Registry[Method] = Registry("playsafe.methods", "METHOD", "method", "methods")
+names, get = REGISTRY.names, REGISTRY.get
 
 
 def parse_options(config: MethodConfig) -> Any:
     """The validated options of one configured method."""
-    method = get(config.name)
-    try:
-        return method.Options.model_validate(config.options)
-    except ValidationError as error:
-        raise explain(error, method.Options, f"methods.{config.key}.options") from None
+    return REGISTRY.options(config.name, config.options, f"methods.{config.key}")

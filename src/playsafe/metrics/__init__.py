@@ -6,14 +6,13 @@ A metric turns the completions and verdicts of one suite into an `Estimate`: a v
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from playsafe.config import SuiteKind
 from playsafe.records import Completion, Estimate, LogProb, Outcome, Prompt, Verdict, Voice
+from playsafe.registry import Registry
 
 Kind = SuiteKind
 
@@ -60,13 +59,8 @@ class Metric(Protocol):
         """The estimate; None where the measure was not made at all (no value, no missing value)."""
 
 
-def names() -> list[str]:
-    """Names of all metrics: the files of this folder."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
-
-
-def get(name: str) -> Metric:
-    return importlib.import_module(f"{__name__}.{name}").METRIC
+REGISTRY: Registry[Metric] = Registry("playsafe.metrics", "METRIC", "metric", "metrics")
+names, get = REGISTRY.names, REGISTRY.get
 
 
 def estimates(answered: Answered) -> list[Estimate]:
