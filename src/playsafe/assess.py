@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from playsafe import checks, methods, pairing, sources
-from playsafe.arguments import check_settings, check_study, training_arguments
 from playsafe.bench import Bench, place
 from playsafe.config import MethodConfig, ModelConfig, StudyConfig
 from playsafe.data.chat import Fitted, render_dialogue
@@ -32,6 +31,7 @@ from playsafe.scoring import score_rows
 from playsafe.sources import RoleData, system_text
 from playsafe.targets import InProcess
 from playsafe.train import train
+from playsafe.training.arguments import check_settings, check_study, training_arguments
 
 # training settings that change no number
 NOT_NUMBERS = {"save_steps", "logging_steps", "report_to", "gap_steps", "gap_pairs"}

@@ -15,11 +15,23 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from playsafe.data.chat import Rendered
-from playsafe.errors import CheckFailed
+from playsafe.errors import BadInput, CheckFailed
 from playsafe.models.heads import Head, head_of, hidden_states
 from playsafe.objectives import reply_logprob
 from playsafe.records import LogProb, Score
 from playsafe.rundir import append_jsonl, cut_torn_line, read_jsonl
+
+
+def model_can_read(model: Any, rows: Sequence[Rendered], where: str) -> None:
+    """Refuse rows that are longer than the model's positions."""
+    limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    longest = max((len(row.ids) for row in rows), default=0)
+    if limit and longest > limit:
+        raise BadInput(
+            f"a row has {longest} tokens under the role prompt; the model reads {limit}.",
+            where=where,
+            next="Lower data.max_length and set data.overlong to drop or truncate.",
+        )
 
 
 @torch.no_grad()

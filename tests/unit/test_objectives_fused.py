@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from playsafe.errors import BadInput
-from playsafe.objectives import cross_entropy, fused_ce_kl, kl, released_weights
+from playsafe.objectives import cross_entropy, fused_ce_kl, kl, predicting, row_mean
 
 N, D, V = 23, 6, 17
 
@@ -249,15 +249,17 @@ def test_all_weights_zero() -> None:
 def test_released_weights_fit() -> None:
     """The preset's KL at the last position, where no target exists, is the −100 case."""
     attention = torch.tensor([[0, 1, 1, 1], [1, 1, 1, 1]])
-    weights = released_weights(torch.tensor([[0, 0, 1, 1], [0, 0, 0, 1]]), attention, torch.tensor([1, 0]))
+    tokens_B1 = attention.float().sum(dim=1, keepdim=True)
+    ce_BT = row_mean(predicting(torch.tensor([[0.0, 0, 1, 1], [0, 0, 0, 1]])), tokens_B1)
+    kl_BT = row_mean(torch.tensor([1.0, 0])[:, None] * attention, tokens_B1)
     case = make_case()
     target = torch.tensor([[1, 2, 3, -100], [4, 5, 6, -100]]).flatten()
     loss = fused_ce_kl(
         case.hidden[:8],
         case.head,
         target,
-        ce_weight_N=weights.ce_BT.flatten(),
-        kl_weight_N=weights.kl_BT.flatten(),
+        ce_weight_N=ce_BT.flatten(),
+        kl_weight_N=kl_BT.flatten(),
         ref_hidden_ND=case.ref_hidden[1:4],
     )
     z, z_ref = case.hidden[:8] @ case.head.T, case.ref_hidden[1:4] @ case.head.T

@@ -14,8 +14,9 @@ import torch
 from conftest import random_model
 from playsafe import methods
 from playsafe.data.chat import Rendered
-from playsafe.data.collate import Collator
+from playsafe.data.rows import Collator
 from playsafe.errors import BadInput
+from playsafe.methods import loss_of
 from playsafe.models.policy import Policy
 from playsafe.objectives import (
     dpo,
@@ -31,7 +32,8 @@ from playsafe.objectives import (
     simpo,
     trained_logprob,
 )
-from playsafe.pairing import RenderedPair, pair_rows
+from playsafe.streams._frozen import RenderedPair
+from playsafe.streams.pairs import pair_examples
 
 
 def t(*values: float) -> torch.Tensor:
@@ -132,10 +134,9 @@ def test_trained_logprob_is_reply_logprob_with_a_graph(family: str) -> None:
 
 def _method_loss(name: str, options: Any, policy: Any, rows: Any) -> float:
     method = methods.get(name)
-    factors = method.factors(options)
-    batch = Collator(2, list(factors))(rows)
-    scale = {term: torch.tensor(factor / len(rows)) for term, factor in factors.items()}
-    found = method.loss(Policy(policy, None), batch, scale, options)
+    loss = loss_of(method, options)
+    scale = {term.name: torch.tensor(term.weight / len(rows)) for term in loss}
+    found = Policy(policy, loss, None).value(Collator(2, loss)(rows), scale)
     return found.terms[name].item()
 
 
@@ -201,9 +202,7 @@ def test_equal_to_trls_dpo_trainer(tmp_path: Path, name: str, theirs: str) -> No
     expected = trainer._compute_loss(trainer.model, batch, False).item()
     method = methods.get(name)
     options = method.Options(beta=0.3)
-    rows = pair_rows(
-        frozen, pairs, method.pairs(options), first=0, pad_id=2, bf16=False, cache=tmp_path, identity="x"
-    )
+    rows = pair_examples(frozen, pairs, None, first=0, pad_id=2, bf16=False, cache=tmp_path, identity="x")
     assert _method_loss(name, options, moved, rows) == pytest.approx(expected, abs=1e-5)
 
 
@@ -243,7 +242,5 @@ def test_equal_to_trls_simpo_and_orpo(tmp_path: Path) -> None:
     for name, more in (("simpo", {"beta": 2.0, "gamma": 0.7}), ("orpo", {"weight": 1.0})):
         method = methods.get(name)
         options = method.Options(**more)
-        rows = pair_rows(
-            frozen, pairs, method.pairs(options), first=0, pad_id=2, bf16=False, cache=tmp_path, identity="x"
-        )
+        rows = pair_examples(frozen, pairs, None, first=0, pad_id=2, bf16=False, cache=tmp_path, identity="x")
         assert _method_loss(name, options, moved, rows) == pytest.approx(expected[name], abs=1e-5)

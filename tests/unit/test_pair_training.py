@@ -14,12 +14,15 @@ from conftest import FAMILIES, random_model
 from playsafe import methods
 from playsafe.config import LoraSettings, TrainingConfig
 from playsafe.data.chat import Rendered
-from playsafe.data.collate import Row, TrainRow
+from playsafe.data.rows import Example, Row, reply_marks
 from playsafe.gap import GapProbe, gaps
-from playsafe.pairing import RenderedPair, pair_rows
+from playsafe.methods import loss_of
 from playsafe.records import Message, Prompt
 from playsafe.rundir import read_jsonl
-from playsafe.train import train
+from playsafe.streams._frozen import RenderedPair
+from playsafe.streams.pairs import pair_examples
+from playsafe.terms import HeldTerm, PairTerm
+from playsafe.training import train
 
 END, PAD = 1, 2
 
@@ -37,13 +40,13 @@ def pairs_of(count: int = 6) -> list[RenderedPair]:
     ]
 
 
-def role_rows(method: Any, options: Any, count: int = 4, flagged: bool = False) -> list[Row]:
+def role_rows(count: int = 4, flagged: bool = False) -> list[Example]:
     rng = random.Random(3)
-    found: list[Row] = []
+    found: list[Example] = []
     for number in range(count):
         r = replies(rng, [rng.randrange(3, 320) for _ in range(4)])
-        weighed = method.weigh(r.ids, r.reply_mask, flagged, options)
-        found.append(TrainRow(number, r.ids, weighed.weights, weighed.counts))
+        stream = "role.flagged" if flagged else "role"
+        found.append((Row(stream, number, r.ids, {"reply": reply_marks(r.reply_mask)}),))
     return found
 
 
@@ -63,11 +66,12 @@ def settings(**changes: Any) -> TrainingConfig:
 
 def trained(tmp: Path, model: Any, name: str, options: Any, config: TrainingConfig, **more: Any) -> Any:
     method = methods.get(name)
-    rows = role_rows(method, options)
-    rows += pair_rows(
+    rows = role_rows()
+    held = [term for term in loss_of(method, options) if isinstance(term, HeldTerm)]
+    rows += pair_examples(
         model,
         pairs_of(),
-        method.pairs(options),
+        held[0].asks["pooling"] if held else None,
         first=len(rows),
         pad_id=PAD,
         bf16=False,
@@ -103,14 +107,11 @@ def naive_steps(model: Any, options: Any, steps: int, lr: float) -> Any:
         prompt = torch.tensor([reply.ids[: reply.prompt_length]])
         return net(prompt, output_hidden_states=True).hidden_states[-1][0, -1]
 
-    method = methods.get("mpo")
-    rows = role_rows(method, options)
     for _ in range(steps):
         ce, tokens, l1, l2 = 0.0, 0, [], []
-        for row in rows:
-            assert isinstance(row, TrainRow)
+        for (row,) in role_rows():
             logp = model(torch.tensor([row.ids])).logits[0].log_softmax(-1)
-            marked = [t for t, w in enumerate(row.weights["ce"]) if w]
+            marked = [t for t, w in enumerate(row.marks["reply"]) if w]
             ce, tokens = ce - sum(logp[t, row.ids[t + 1]] for t in marked), tokens + len(marked)
         for pair in pairs_of():
             with torch.no_grad():
@@ -157,9 +158,13 @@ def test_a_step_may_be_cut_anywhere(tmp_path: Path, size: int, accumulation: int
     assert distance(whole, cut) < 1e-6
 
 
+def terms_of(name: str) -> Any:
+    return loss_of(methods.get(name), methods.get(name).Options())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", [n for n in methods.names() if methods.get(n).pairs(methods.get(n).Options())]
+    "name", [n for n in methods.names() if any(isinstance(t, PairTerm) for t in terms_of(n))]
 )
 def test_every_pair_method_trains_an_adapter(tmp_path: Path, name: str) -> None:
     options = methods.get(name).Options()
@@ -215,7 +220,7 @@ def test_the_probe_writes_a_line_and_changes_nothing(tmp_path: Path, tiny: Any, 
                 model,
                 methods.get(name),
                 options,
-                role_rows(methods.get(name), options, flagged=True),
+                role_rows(flagged=True),
                 config,
                 place / "run",
                 seed=0,

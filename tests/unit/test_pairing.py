@@ -16,12 +16,15 @@ from conftest import FAMILIES, random_model
 from playsafe import methods
 from playsafe.config import PairsConfig
 from playsafe.data.chat import Rendered
-from playsafe.data.collate import Collator
+from playsafe.data.rows import Collator
 from playsafe.errors import BadInput
-from playsafe.methods import PairUse
+from playsafe.methods import loss_of
 from playsafe.models.policy import Policy
-from playsafe.pairing import RenderedPair, pair_rows, read_pairs, render_pairs
 from playsafe.records import Role
+from playsafe.streams._frozen import RenderedPair
+from playsafe.streams._targets import read_pairs
+from playsafe.streams.pairs import pair_examples, render_pairs
+from playsafe.terms import Loss, ce, held, pairs
 from playsafe.tiny.pairs import REQUESTS
 
 ROLE = Role("Ada", "You are Ada.", "You are Ada. Unsafe.")
@@ -44,9 +47,9 @@ def pairs_of(count: int = 3) -> list[RenderedPair]:
     return found
 
 
-def rows_of(model: Any, use: PairUse, cache: Path, pairs: list[RenderedPair] | None = None) -> Any:
-    return pair_rows(
-        model, pairs or pairs_of(), use, first=5, pad_id=2, bf16=False, cache=cache, identity="test"
+def rows_of(model: Any, pooling: Any, cache: Path, given: list[RenderedPair] | None = None) -> Any:
+    return pair_examples(
+        model, given or pairs_of(), pooling, first=5, pad_id=2, bf16=False, cache=cache, identity="test"
     )
 
 
@@ -166,21 +169,30 @@ def test_rendering_puts_the_role_prompt_over_the_target_alone(tiny: Any) -> None
 def test_cached_reference_is_the_live_one(tmp_path: Path, family: str, pooling: Any) -> None:
     """What lies in the rows equals what the untouched model says inside a batch, to 1e-5."""
     model = random_model(family)
-    rows = rows_of(model, PairUse("gap", pooling=pooling), tmp_path)
-    assert [row.number for row in rows] == [5, 6, 7]
-    batch = Collator(2, ["gap", "retain"])(rows)
-    policy = Policy(model, None)
+    rows = rows_of(model, pooling, tmp_path)
+    assert [example[0].number for example in rows] == [5, 6, 7]
+    seen: dict[str, Any] = {}
+
+    def gap(sums: Any) -> torch.Tensor:
+        seen["sums"] = sums
+        return sums.chosen
+
+    def retain(h: torch.Tensor, ref_h: torch.Tensor) -> torch.Tensor:
+        seen["held"] = (h, ref_h)
+        return h.sum(dim=-1)
+
+    loss = Loss((pairs("gap", gap, ["aim", "ref_chosen", "ref_rejected"]), held("retain", retain, pooling)))
     with torch.no_grad():
-        hidden = policy.hidden(batch)
-        sums = policy.pairs(batch, "gap", hidden)
-        held, frozen = policy.held(batch, "retain", hidden)
+        scale = {"gap": torch.tensor(1.0), "retain": torch.tensor(1.0)}
+        Policy(model, loss, None).value(Collator(2, loss)(rows), scale)
         aims = [
             sum(_plain(model, reply) * sign for reply, sign in ((p[2], 1), (p[3], -1))) for p in pairs_of()
         ]
-    torch.testing.assert_close(sums.chosen, sums.ref_chosen, atol=1e-5, rtol=0)
-    torch.testing.assert_close(sums.rejected, sums.ref_rejected, atol=1e-5, rtol=0)
-    torch.testing.assert_close(held, frozen, atol=1e-5, rtol=0)
-    assert sums.aim.tolist() == pytest.approx(aims, abs=1e-5)
+    sums, said = seen["sums"], seen["sums"].constants
+    torch.testing.assert_close(sums.chosen, said["ref_chosen"], atol=1e-5, rtol=0)
+    torch.testing.assert_close(sums.rejected, said["ref_rejected"], atol=1e-5, rtol=0)
+    torch.testing.assert_close(*seen["held"], atol=1e-5, rtol=0)
+    assert said["aim"].tolist() == pytest.approx(aims, abs=1e-5)
     assert sums.chosen_tokens.tolist() == [sum(p.chosen.reply_mask) for p in pairs_of()]
 
 
@@ -193,36 +205,47 @@ def _plain(model: Any, reply: Rendered) -> float:
 
 
 def test_the_cache_spares_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, use = random_model("llama"), PairUse("gap", pooling="last")
-    first = rows_of(model, use, tmp_path)
+    model = random_model("llama")
+    first = rows_of(model, "last", tmp_path)
     assert len(list(tmp_path.iterdir())) == 1  # no leftover beside the file
-    monkeypatch.setattr("playsafe.pairing.frozen_values", lambda *_: pytest.fail("asked again"))
-    again = rows_of(model, use, tmp_path)
-    assert [row.aim for row in again] == [row.aim for row in first]
-    assert all(torch.equal(a.ref_held, b.ref_held) for a, b in zip(first, again, strict=True))
+    monkeypatch.setattr("playsafe.streams.pairs.frozen_values", lambda *_: pytest.fail("asked again"))
+    again = rows_of(model, "last", tmp_path)
+    assert aims(again) == aims(first)
+    vectors = [[example[2].constants["ref_hidden"] for example in rows] for rows in (first, again)]
+    assert all(torch.equal(a, b) for a, b in zip(*vectors, strict=True))
     for other in (pairs_of(4), None):
         with pytest.raises(pytest.fail.Exception, match="asked again"):
-            rows_of(model, PairUse("gap", pooling="mean") if other is None else use, tmp_path, other)
+            rows_of(model, "mean" if other is None else "last", tmp_path, other)
+
+
+def aims(examples: Any) -> list[float]:
+    return [example[0].constants["aim"] for example in examples]
 
 
 def test_a_damaged_cache_is_made_again(tmp_path: Path) -> None:
-    model, use = random_model("llama"), PairUse("gap", pooling="last")
-    first = rows_of(model, use, tmp_path)
+    model = random_model("llama")
+    first = rows_of(model, "last", tmp_path)
     [file] = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:100])
-    again = rows_of(model, use, tmp_path)
-    assert [row.aim for row in again] == [row.aim for row in first]
+    again = rows_of(model, "last", tmp_path)
+    assert aims(again) == aims(first)
 
 
 def test_counts_and_weights_of_a_row(tmp_path: Path) -> None:
+    """A pair counts once in its own term; the safe reply's tokens count in the cross-entropy."""
     pair = pairs_of()[0]
-    row = rows_of(random_model("llama"), PairUse("orpo", ce=True), tmp_path)[0]
-    assert row.counts == {"orpo": 1.0, "ce": sum(pair.chosen.reply_mask)}
+    loss = ce("role", "pairs.chosen") + pairs("orpo", lambda sums: sums.chosen)
+    [example] = rows_of(random_model("llama"), None, tmp_path)[:1]
+    assert [row.stream for row in example] == ["pairs.chosen", "pairs.rejected"]
+    batch = Collator(2, loss)([example])
+    tokens = sum(pair.chosen.reply_mask)
+    assert {term: c.tolist() for term, c in batch["counts"].items()} == {"ce": [tokens, 0], "orpo": [1, 0]}
     start = pair.chosen.prompt_length - 1
-    expected = [0.0] * start + [1.0] * sum(pair.chosen.reply_mask) + [0.0]
-    assert row.chosen.weights["ce"] == row.chosen.weights["orpo"] == expected
-    assert set(row.rejected.weights) == {"orpo"}
-    assert row.held == ()
+    expected = [0.0] * start + [1.0] * tokens + [0.0]
+    assert batch["weights"]["ce"][0, : len(expected)].tolist() == expected
+    assert torch.equal(batch["weights"]["orpo"][0], batch["weights"]["ce"][0])
+    assert batch["weights"]["ce"][1].sum() == 0
+    assert batch["weights"]["orpo"][1].sum() == sum(pair.rejected.reply_mask)
 
 
 # --- the loss ----------------------------------------------------------------------------------------------
@@ -237,12 +260,11 @@ def moved(model: Any) -> Any:
 
 
 def mpo_terms(model: Any, rows: Any, options: Any, side: Any = "right", pad: int = 2) -> dict[str, float]:
-    method = methods.get("mpo")
-    batch = Collator(pad, ["ce", "gap", "retain"], side)(rows)
-    counts = {term: batch["counts"][term].sum().clamp(min=1) for term in ("ce", "gap", "retain")}
-    scale = {term: 1.0 / count for term, count in counts.items()}
+    loss = loss_of(methods.get("mpo"), options).on("pairs")
+    batch = Collator(pad, loss, side)(rows)
+    scale = {term: 1.0 / count.sum() for term, count in batch["counts"].items()}
     with torch.no_grad():
-        return {k: v.item() for k, v in method.loss(Policy(model, None), batch, scale, options).terms.items()}
+        return {k: v.item() for k, v in Policy(model, loss, None).value(batch, scale).terms.items()}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -251,7 +273,7 @@ def test_equals_the_equations_row_by_row(tmp_path: Path, family: str) -> None:
     frozen = random_model(family)
     policy = moved(frozen)
     options = methods.get("mpo").Options(beta=1.5)
-    terms = mpo_terms(policy, rows_of(frozen, methods.get("mpo").pairs(options), tmp_path), options)
+    terms = mpo_terms(policy, rows_of(frozen, options.pooling, tmp_path), options)
     l1, l2 = [], []
     with torch.no_grad():
         for pair in pairs_of():
@@ -271,7 +293,7 @@ def test_padding_does_not_matter(tmp_path: Path, pooling: Any) -> None:
     frozen = random_model("llama")
     policy = moved(frozen)
     options = methods.get("mpo").Options(pooling=pooling)
-    rows = rows_of(frozen, methods.get("mpo").pairs(options), tmp_path)
+    rows = rows_of(frozen, options.pooling, tmp_path)
     plain = mpo_terms(policy, rows, options)
     for side, pad in (("left", 2), ("right", 7)):
         assert mpo_terms(policy, rows, options, side, pad) == pytest.approx(plain, abs=1e-5)
@@ -286,9 +308,9 @@ def test_released_is_the_released_formula(tmp_path: Path, family: str) -> None:
     frozen = random_model(family)
     policy = moved(frozen)
     options = methods.get("mpo").Options(preset="released")
-    pairs = pairs_of(1)
-    rows = rows_of(frozen, methods.get("mpo").pairs(options), tmp_path, pairs)
-    both = [pairs[0].dominant_chosen.ids, pairs[0].dominant_rejected.ids]
+    both_sides = pairs_of(1)
+    rows = rows_of(frozen, "released", tmp_path, both_sides)
+    both = [both_sides[0].dominant_chosen.ids, both_sides[0].dominant_rejected.ids]
     width = (max(map(len, both)) + 7) // 8 * 8
     assert width > max(map(len, both)) > min(map(len, both))  # both rows are padded
     input_ids = torch.tensor([[*ids, *([2] * (width - len(ids)))] for ids in both])

@@ -19,27 +19,36 @@ import torch
 from conftest import FAMILIES, ROOT, random_model
 from playsafe import methods
 from playsafe.config import LoraSettings, MethodConfig, TrainingConfig
-from playsafe.data.collate import Collator, TrainRow
+from playsafe.data.rows import Collator, Example, Row, reply_marks
 from playsafe.errors import BadInput, CheckFailed
-from playsafe.methods import sarft
-from playsafe.models.policy import Loss, Policy
+from playsafe.methods import Scored, loss_of, sarft
+from playsafe.models.policy import Found, Policy
 from playsafe.models.reference import Bank, SecondModel
 from playsafe.rundir import read_jsonl
-from playsafe.train import train
+from playsafe.training import train
 
 END = 1
 
 
-def rows(options: sarft.SaRFTOptions, count: int = 8) -> list[TrainRow]:
+def rows(count: int = 8) -> list[Example]:
+    """Every third row is flagged."""
     rng = random.Random(1)
-    made = []
+    made: list[Example] = []
     for number in range(count):
         x, y = rng.randint(2, 9), rng.randint(2, 7)
         ids = [rng.randrange(3, 320) for _ in range(x + y)] + [END]
         mask = [False] * x + [True] * (y + 1)
-        weighed = sarft.METHOD.weigh(ids, mask, number % 3 == 0, options)
-        made.append(TrainRow(number, tuple(ids), weighed.weights, weighed.counts))
+        stream = "role" if number % 3 else "role.flagged"
+        made.append((Row(stream, number, tuple(ids), {"reply": reply_marks(mask)}),))
     return made
+
+
+def collator(options: sarft.SaRFTOptions, side: Any = "right") -> Collator:
+    return Collator(2, loss_of(sarft.METHOD, options), side)
+
+
+def policy(model: Any, options: sarft.SaRFTOptions, reference: Any) -> Policy:
+    return Policy(model, loss_of(sarft.METHOD, options), SecondModel(reference))
 
 
 def settings(**changes: Any) -> TrainingConfig:
@@ -61,14 +70,14 @@ def run(
     model: Any,
     options: sarft.SaRFTOptions,
     config: TrainingConfig,
-    data: list[TrainRow] | None = None,
+    data: list[Example] | None = None,
 ) -> Any:
     original = copy.deepcopy(model)
     train(
         model,
         sarft.METHOD,
         options,
-        data or rows(options),
+        data or rows(),
         config,
         tmp,
         seed=0,
@@ -83,15 +92,15 @@ def naive_steps(model: Any, options: sarft.SaRFTOptions, steps: int, lr: float) 
     """The same updates from full float64 logits, row by row, from the equation alone."""
     model = copy.deepcopy(model).double()
     reference = copy.deepcopy(model)
-    data = rows(options)
+    data = rows()
     for _ in range(steps):
         ce_sum, kl_sum, ce_count, kl_count = 0.0, 0.0, 0, 0
-        for row in data:
+        for (row,) in data:
             ids = torch.tensor([row.ids])
             logp = torch.log_softmax(model(ids).logits[0], dim=-1)
             with torch.no_grad():
                 ref = torch.log_softmax(reference(ids).logits[0], dim=-1)
-            predicting = [t for t, w in enumerate(row.weights["ce"]) if w]
+            predicting = [t for t, w in enumerate(row.marks["reply"]) if w]
             ce_sum = ce_sum - sum(logp[t, row.ids[t + 1]] for t in predicting)
             ce_count += len(predicting)
             if row.number % 3 == 0:
@@ -184,15 +193,14 @@ def test_adapter_off_equals_second_model(tmp_path: Path, family: str) -> None:
 def test_padding_side_changes_nothing(side: str) -> None:
     options = sarft.SaRFTOptions(lam=2.0)
     model, reference = random_model("llama"), random_model("qwen2", tie_word_embeddings=False)
-    policy = Policy(model, SecondModel(reference))
-    batch = Collator(2, ["ce", "kl"], side)(rows(options))  # type: ignore[arg-type]
+    view = policy(model, options, reference)
     scale = {"ce": torch.tensor(0.1), "kl": torch.tensor(0.2)}
-    loss = sarft.METHOD.loss(policy, batch, scale, options)
-    alone = [
-        sarft.METHOD.loss(policy, Collator(2, ["ce", "kl"])([row]), scale, options) for row in rows(options)
-    ]
+    loss = view.value(collator(options, side)(rows()), scale)
+    alone = [view.value(collator(options)([example]), scale) for example in rows()]
     for term in ("ce", "kl"):
-        assert loss.terms[term].item() == pytest.approx(sum(x.terms[term].item() for x in alone), rel=1e-5)
+        assert loss.terms[term].item() == pytest.approx(
+            sum(x.terms[term].item() for x in alone if term in x.terms), rel=1e-5
+        )
     assert loss.total.item() == pytest.approx(loss.terms["ce"].item() + loss.terms["kl"].item(), rel=1e-6)
 
 
@@ -200,21 +208,20 @@ def test_released_preset_is_the_released_formula(tmp_path: Path) -> None:
     """(1/B) Σ_i 1/(n_i+1e-5) [Σ_{t∈Y_i} −log p_θ + β m_i Σ_{t: attn=1} KL(p_ref ‖ p_θ)], transcribed."""
     options = sarft.SaRFTOptions(lam=0.5, preset="released")
     model, other = random_model("llama"), random_model("llama", initializer_range=0.2)
-    data = rows(options)
-    batch = Collator(2, ["ce", "kl"])(data)
+    data = rows()
+    batch = collator(options)(data)
     count = float(len(data))
     scale = {"ce": torch.tensor(1 / count), "kl": torch.tensor(0.5 / count)}
-    ours = sarft.METHOD.loss(Policy(model, SecondModel(other)), batch, scale, options)
+    ours = policy(model, options, other).value(batch, scale)
     assert [float(batch["counts"][t].sum()) for t in ("ce", "kl")] == [count, count]
     expected = 0.0
-    plain = rows(sarft.SaRFTOptions())
-    for row in plain:
+    for (row,) in data:
         ids = torch.tensor([row.ids])
         with torch.no_grad():
             theta, ref = model(ids).logits[0], other(ids).logits[0]
         n = len(row.ids)
         nll = -torch.log_softmax(theta, -1)[torch.arange(n - 1), ids[0, 1:]]
-        role = (nll * torch.tensor(row.weights["ce"][:-1])).sum() / (n + 1e-5)
+        role = (nll * torch.tensor(row.marks["reply"][:-1])).sum() / (n + 1e-5)
         kl = torch.nn.functional.kl_div(theta.log_softmax(-1), ref.softmax(-1), reduction="none").sum(-1)
         safe = kl.sum() / (n + 1e-5) * (1.0 if row.number % 3 == 0 else 0.0)
         expected += (role + 0.5 * safe).item() / count
@@ -222,11 +229,13 @@ def test_released_preset_is_the_released_formula(tmp_path: Path) -> None:
 
 
 def test_all_tokens_option_covers_the_prompt() -> None:
-    weighed = sarft.METHOD.weigh(
-        [5, 6, 7, END], [False, False, True, True], True, sarft.SaRFTOptions(tokens="all")
-    )
-    assert weighed.weights == {"ce": [0, 1, 1, 0], "kl": [1, 1, 1, 0]}
-    assert weighed.counts == {"ce": 2, "kl": 3}
+    row = Row("role.flagged", 0, (5, 6, 7, END), {"reply": [0.0, 1.0, 1.0, 0.0]})
+    batch = collator(sarft.SaRFTOptions(tokens="all"))([(row,)])
+    assert {term: w[0].tolist() for term, w in batch["weights"].items()} == {
+        "ce": [0, 1, 1, 0],
+        "kl": [1, 1, 1, 0],
+    }
+    assert {term: c.tolist() for term, c in batch["counts"].items()} == {"ce": [2], "kl": [3]}
 
 
 def test_resume_from_a_checkpoint_equals_an_undisturbed_run(tmp_path: Path) -> None:
@@ -247,7 +256,7 @@ def test_resume_from_a_checkpoint_equals_an_undisturbed_run(tmp_path: Path) -> N
             copy.deepcopy(start),
             sarft.METHOD,
             options,
-            rows(options),
+            rows(),
             config,
             tmp_path / "cut",
             seed=0,
@@ -291,20 +300,17 @@ def test_two_ranks_equal_one_process(tmp_path: Path) -> None:
     assert [line["step"] for line in read_jsonl(tmp_path / "train.jsonl")] == [1, 2]
 
 
-class _Wrong:
+class _Wrong(sarft.SaRFT):
     """A method whose reference term starts at 1: the step-0 check must stop it."""
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(sarft.METHOD, name)
-
-    def loss(self, policy: Any, batch: Any, scale: Any, options: Any) -> Loss:
-        found = sarft.METHOD.loss(policy, batch, scale, options)
-        return Loss(found.total, found.terms | {"kl": torch.tensor(1.0)})
+    def step(self, policy: Any, batch: Any, scale: Any, options: Any) -> Found:
+        found = super().step(policy, batch, scale, options)
+        return Found(found.total, found.terms | {"kl": torch.tensor(1.0)})
 
 
 def test_checks_stop_a_run(tmp_path: Path) -> None:
     options = sarft.SaRFTOptions(lam=2.0)
-    data, config = rows(options), settings()
+    data, config = rows(), settings()
     common: dict[str, Any] = {"seed": 0, "pad_id": 2, "end_of_turn": END}
     with pytest.raises(CheckFailed, match="before the first update"):
         train(random_model("llama"), _Wrong(), options, data, config, tmp_path / "a", **common)
@@ -345,12 +351,10 @@ def test_settings_that_cannot_work_are_refused(tmp_path: Path, changes: dict[str
 
 
 def test_subset_rules() -> None:
-    from playsafe.records import LogProb, Score
-
     ids = [f"r{i}" for i in range(10)]
-    scores = {i: Score(i, "A", LogProb(-10.0, 5), LogProb(-10.0 + n - 6.5, 5)) for n, i in enumerate(ids)}
+    scored = Scored({i: (n - 6.5) / 5 for n, i in enumerate(ids)}, 0.0)
     chosen = {
-        rule: sarft.METHOD.subset(ids, scores, sarft.SaRFTOptions(subset=rule), 3)
+        rule: sarft.METHOD.select(ids, scored, sarft.SaRFTOptions(subset=rule), 3)
         for rule in ("score", "random", "flip", "all", "none")
     }
     assert chosen["score"].ids == {"r7", "r8", "r9"}
@@ -359,7 +363,7 @@ def test_subset_rules() -> None:
     assert len(chosen["random"].ids) == 3
     assert (len(chosen["all"].ids), len(chosen["none"].ids)) == (10, 0)
     with pytest.raises(BadInput, match="no score"):
-        sarft.METHOD.subset(ids, {}, sarft.SaRFTOptions(), 0)
+        sarft.METHOD.select(ids, Scored({}, 0.0), sarft.SaRFTOptions(), 0)
 
 
 def test_unknown_options_name_the_nearest() -> None:
@@ -372,14 +376,13 @@ def test_unknown_options_name_the_nearest() -> None:
 def test_bank_gives_each_row_its_own_states() -> None:
     options = sarft.SaRFTOptions()
     model = random_model("llama")
-    collator = Collator(2, ["ce", "kl"])
-    data = rows(options)
-    bank = Bank(model, [collator(data[:5]), collator(data[5:])])
-    batch = collator([data[6], data[1], data[3]])
+    collate, data = collator(options), rows()
+    bank = Bank(model, [collate(data[:5]), collate(data[5:])], ["kl"])
+    batch = collate([data[6], data[1], data[3]])
     mask = batch["weights"]["kl"] != 0
     chosen = torch.tensor([0, 2])
-    live = SecondModel(model).hidden(model, batch, chosen, mask[chosen])
-    assert torch.allclose(bank.hidden(model, batch, chosen, mask[chosen]), live, atol=1e-5)
+    live = SecondModel(model).hidden(model, batch, "kl", chosen, mask[chosen])
+    assert torch.allclose(bank.hidden(model, batch, "kl", chosen, mask[chosen]), live, atol=1e-5)
 
 
 def test_train_log_is_json_lines(tmp_path: Path) -> None:

@@ -1,83 +1,70 @@
-"""Training methods: one file each, and this folder is the registry.
+"""Training methods: one file each, found by `playsafe.registry`.
 
-A new method is one new file with a module-level `METHOD`. It says which rows its safety term sees, how each
-token is weighed, and what the loss is; the Trainer, the CLI and the contract tests find it by enumeration.
+A method is a file that ends in `METHOD = ...`. Its life has four hooks, each with a default: `select` (which
+rows the safety term sees), `prepare` (the model before the first step), `step` (the loss of a micro-batch:
+the sum of the terms of `loss`) and `finish` (the weights after the last one).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from playsafe.config import MethodConfig
-from playsafe.records import Score, Subset
+from playsafe.records import Subset
 from playsafe.registry import Registry
 from playsafe.settings import Section
+from playsafe.terms import Loss, Term
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from playsafe.models.policy import Loss, Policy
-    from playsafe.objectives import Pooling
-
+    from playsafe.models.policy import Batch, Found, Policy
+    from playsafe.streams import Stream
 
 Options = Section  # base of every method's options; unknown keys are errors
 
 
-class Weighed(NamedTuple):
-    """What one row contributes to each term: a weight per position and an amount to the denominator.
+class Scored(NamedTuple):
+    """What a scorer said of a role's rows, by id, and the study's threshold."""
 
-    The weight at position t belongs to the prediction made there, that is of token t + 1.
+    values: Mapping[str, float]
+    threshold: float
+
+
+class Method:
+    """What a method file provides as `METHOD`.
+
+    streams: rows of its own, by the name that its terms stand on; those of `playsafe.streams` need none.
     """
-
-    weights: dict[str, list[float]]
-    counts: dict[str, float]
-
-
-class PairUse(NamedTuple):
-    """What a method takes of a preference pair.
-
-    term: the term of its loss that reads both replies; "" where it reads the safe one alone. ce: whether the
-    safe reply has a cross-entropy term too. pooling: how the dominant side's representation is pooled for the
-    term "retain"; None holds nothing.
-    """
-
-    term: str
-    ce: bool = False
-    pooling: Pooling | None = None
-
-
-class Method(Protocol):
-    """What a method file provides as `METHOD`."""
 
     name: str
     summary: str
     source: str
-    Options: type[Options]
+    Options: type[Section] = Options
+    streams: ClassVar[Mapping[str, Stream]] = {}
 
-    def factors(self, options: Any) -> dict[str, float]:
-        """Terms of the loss and the factor of each (λ and the like)."""
+    def loss(self, options: Any) -> Term | Loss:
+        """The paper's line: terms, on which rows each stands and what it needs."""
+        raise NotImplementedError
 
-    def needs_scores(self, options: Any) -> bool: ...
+    def scorer(self, options: Any) -> str | None:
+        """The scorer whose values `select` rests on; None where it needs none."""
+        return None
 
-    def subset(self, ids: Sequence[str], scores: Mapping[str, Score], options: Any, seed: int) -> Subset:
-        """The rows that the safety term sees."""
+    def select(self, ids: Sequence[str], scored: Scored, options: Any, seed: int) -> Subset:
+        """The role's rows that become "role.flagged"."""
+        return Subset("none", 0.0, 0.0)
 
-    def weigh(
-        self, ids: Sequence[int], reply_mask: Sequence[bool], in_subset: bool, options: Any
-    ) -> Weighed: ...
+    def prepare(self, model: Any, options: Any) -> None:
+        """Change the model (its adapter in place) before the first step."""
 
-    def pairs(self, options: Any) -> PairUse | None:
-        """What it takes of the study's preference pairs; None: it trains on the role's rows alone."""
+    def step(self, policy: Policy, batch: Batch, scale: Mapping[str, Tensor], options: Any) -> Found:
+        """The loss of one micro-batch. scale: term → its weight over the optimiser step's denominator."""
+        return policy.value(batch, scale)
 
-    def loss(self, policy: Policy, batch: dict[str, Any], scale: Mapping[str, Tensor], options: Any) -> Loss:
-        """Σ_terms scale·Σ_t weight·value over the batch; scale: factor / denominator of the step."""
-
-
-def weigh_reply(reply_mask: Sequence[bool]) -> Weighed:
-    """Plain cross-entropy: each token of the reply alike."""
-    reply = [1.0 if m else 0.0 for m in reply_mask[1:]] + [0.0]
-    return Weighed({"ce": reply}, {"ce": sum(reply)})
+    def finish(self, model: Any, options: Any) -> None:
+        """Change the weights after the last step, before they are saved."""
 
 
 REGISTRY: Registry[Method] = Registry("playsafe.methods", "METHOD", "method", "methods")
@@ -87,3 +74,8 @@ names, get = REGISTRY.names, REGISTRY.get
 def parse_options(config: MethodConfig) -> Any:
     """The validated options of one configured method."""
     return REGISTRY.options(config.name, config.options, f"methods.{config.key}")
+
+
+def loss_of(method: Method, options: Any) -> Loss:
+    """The terms of a method's loss."""
+    return Loss.of(method.loss(options))

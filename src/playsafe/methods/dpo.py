@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pydantic import Field
 
+from playsafe import objectives
 from playsafe.methods import Options
 from playsafe.methods._pairs import PairMethod
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from playsafe.models.policy import PairSums
 
 
 class DPOOptions(Options):
@@ -22,16 +16,13 @@ class DPOOptions(Options):
     weight: float = Field(1.0, gt=0, description="of the pairs beside the role's rows")
 
 
-def _dpo(sums: PairSums, options: DPOOptions) -> Tensor:
-    from playsafe.objectives import dpo
-
-    return dpo(sums.chosen, sums.rejected, sums.ref_chosen, sums.ref_rejected, options.beta)
-
-
 METHOD = PairMethod(
     "dpo",
     "direct preference optimisation on the target pairs",
     "arXiv 2305.18290",
     DPOOptions,
-    _dpo,
+    lambda s, o: objectives.dpo(
+        s.chosen, s.rejected, s.constants["ref_chosen"], s.constants["ref_rejected"], o.beta
+    ),
+    needs=("ref_chosen", "ref_rejected"),
 )

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pydantic import Field
 
+from playsafe import objectives
 from playsafe.methods import Options
 from playsafe.methods._pairs import PairMethod
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from playsafe.models.policy import PairSums
 
 
 class IPOOptions(Options):
@@ -22,16 +16,11 @@ class IPOOptions(Options):
     weight: float = Field(1.0, gt=0, description="of the pairs beside the role's rows")
 
 
-def _ipo(sums: PairSums, options: IPOOptions) -> Tensor:
-    from playsafe.objectives import ipo
-
-    return ipo(*sums[:6], beta=options.beta)
-
-
 METHOD = PairMethod(
     "ipo",
     "the margin of DPO led to a finite value",
     "arXiv 2310.12036",
     IPOOptions,
-    _ipo,
+    lambda s, o: objectives.ipo(*s[:4], s.constants["ref_chosen"], s.constants["ref_rejected"], o.beta),
+    needs=("ref_chosen", "ref_rejected"),
 )

@@ -8,19 +8,13 @@ On a role's rows the cross-entropy is added, and where the targets stand under t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from playsafe.methods import Options, PairUse
-from playsafe.methods._pairs import PairMethod, added
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from playsafe.models.policy import Loss, PairSums, Policy
-    from playsafe.objectives import Pooling
+from playsafe import objectives
+from playsafe.methods import Method, Options
+from playsafe.terms import Loss, Term, ce, held, pairs
 
 
 class MPOOptions(Options):
@@ -40,43 +34,21 @@ class MPOOptions(Options):
             raise ValueError(f"preset 'released' fixes {', '.join(sorted(fixed))}; remove it")
         return self
 
-    @property
-    def how(self) -> tuple[Pooling, Literal["sum", "mean"]]:
-        """Pooling and norm of L2."""
-        return ("released", "mean") if self.preset == "released" else (self.pooling, self.norm)
+
+class MPO(Method):
+    name = "mpo"
+    summary = "the dominant language's reward gap carried to languages and role prompts"
+    source = "arXiv 2505.16869"
+    Options = MPOOptions
+
+    def loss(self, options: MPOOptions) -> Term | Loss:
+        released = options.preset == "released"
+        pooling = "released" if released else options.pooling
+        norm: Literal["sum", "mean"] = "mean" if released else options.norm
+        L1 = pairs("gap", lambda s: objectives.gap_matching(s.gap, s.constants["aim"], options.beta), ["aim"])
+        L2 = held("retain", lambda h, ref_h: objectives.retention(h, ref_h, norm), pooling)
+        loss = ce("role") + options.weight * L1
+        return loss + options.retention * L2 if options.retention else loss
 
 
-def _gap_matching(sums: PairSums, options: MPOOptions) -> Tensor:
-    from playsafe.objectives import gap_matching, reward_gap
-
-    return gap_matching(reward_gap(*sums[:4]), sums.aim, options.beta)
-
-
-class MPO(PairMethod):
-    def factors(self, options: MPOOptions) -> dict[str, float]:
-        return super().factors(options) | ({"retain": options.retention} if options.retention else {})
-
-    def pairs(self, options: MPOOptions) -> PairUse | None:
-        return PairUse(self.term, pooling=options.how[0] if options.retention else None)
-
-    def loss(
-        self, policy: Policy, batch: dict[str, Any], scale: Mapping[str, Tensor], options: MPOOptions
-    ) -> Loss:
-        from playsafe.objectives import retention
-
-        hidden_BTD = policy.hidden(batch)
-        found = self.pair_loss(policy, batch, scale, options, hidden_BTD)
-        if "pairs" not in batch or not options.retention:
-            return found
-        moved_A = retention(*policy.held(batch, "retain", hidden_BTD), norm=options.how[1])
-        return added(found, "retain", moved_A.sum() * scale["retain"])
-
-
-METHOD = MPO(
-    "mpo",
-    "the dominant language's reward gap carried to languages and role prompts",
-    "arXiv 2505.16869",
-    MPOOptions,
-    _gap_matching,
-    term="gap",
-)
+METHOD = MPO()

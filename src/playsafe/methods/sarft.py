@@ -5,19 +5,16 @@ L = E_D[CE(y)] + λ · E_{D_h}[KL(p_ref ‖ p_θ)]                              
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 from pydantic import Field, model_validator
 
+from playsafe import objectives
 from playsafe.errors import BadInput
-from playsafe.methods import Options, PairUse, Weighed
-from playsafe.records import Score, Subset
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from playsafe.models.policy import Loss, Policy
+from playsafe.methods import Method, Options, Scored
+from playsafe.records import Subset
+from playsafe.terms import Loss, Term, ce, kl
 
 
 class SaRFTOptions(Options):
@@ -41,67 +38,37 @@ class SaRFTOptions(Options):
         return self
 
 
-class SaRFT:
+class SaRFT(Method):
     name = "sarft"
     summary = "cross-entropy on all rows, KL to the frozen model on the rows RDS flags"
     source = "arXiv 2502.20968"
     Options = SaRFTOptions
 
-    def factors(self, options: SaRFTOptions) -> dict[str, float]:
-        return {"ce": 1.0, "kl": options.lam}
+    def loss(self, options: SaRFTOptions) -> Term | Loss:
+        if options.preset == "released":  # both terms over n_i + ε, KL at every position, mean over rows
+            divergence = kl("role.flagged", over="role", tokens="attended", average="row")
+            return ce("role", average="row") + options.lam * divergence
+        counted = "role" if options.denominator == "all" else "role.flagged"
+        divergence = kl("role.flagged", over=counted, direction=options.direction, tokens=options.tokens)
+        return ce("role") + options.lam * divergence
 
-    def needs_scores(self, options: SaRFTOptions) -> bool:
-        return options.subset in ("score", "random", "flip")
+    def scorer(self, options: SaRFTOptions) -> str | None:
+        return "rds" if options.subset in ("score", "random", "flip") else None
 
-    def subset(
-        self, ids: Sequence[str], scores: Mapping[str, Score], options: SaRFTOptions, seed: int
-    ) -> Subset:
-        from playsafe.objectives import select
-
-        threshold = options.threshold or 0.0
-        if self.needs_scores(options):
-            missing = [i for i in ids if i not in scores]
+    def select(self, ids: Sequence[str], scored: Scored, options: SaRFTOptions, seed: int) -> Subset:
+        threshold = scored.threshold if options.threshold is None else options.threshold
+        gaps = dict.fromkeys(ids, 0.0)
+        if self.scorer(options) is not None:
+            missing = [i for i in ids if i not in scored.values]
             if missing:
                 raise BadInput(
                     f"{len(missing)} rows have no score, the first is {missing[0]!r}.",
                     where="scores.jsonl",
                     next="Run `playsafe score` on the same data.",
                 )
-            gaps = {i: scores[i].gap for i in ids}
-        else:
-            gaps = dict.fromkeys(ids, 0.0)
-        chosen = select(gaps, options.subset, threshold=threshold, seed=seed)
+            gaps = {i: scored.values[i] for i in ids}
+        chosen = objectives.select(gaps, options.subset, threshold=threshold, seed=seed)
         return Subset(options.subset, threshold, len(chosen) / len(ids) if ids else 0.0, chosen)
-
-    def weigh(
-        self, ids: Sequence[int], reply_mask: Sequence[bool], in_subset: bool, options: SaRFTOptions
-    ) -> Weighed:
-        if options.preset == "released":
-            return self._released(ids, reply_mask, in_subset)
-        reply = [1.0 if m else 0.0 for m in reply_mask[1:]] + [0.0]
-        seen = reply if options.tokens == "reply" else [1.0] * (len(ids) - 1) + [0.0]
-        kl = seen if in_subset else [0.0] * len(ids)
-        counted = sum(seen) if in_subset or options.denominator == "all" else 0.0
-        return Weighed({"ce": reply, "kl": kl}, {"ce": sum(reply), "kl": counted})
-
-    def _released(self, ids: Sequence[int], reply_mask: Sequence[bool], in_subset: bool) -> Weighed:
-        """The released code's weights: both terms over n_i + 1e-5, KL at every position, mean over rows."""
-        import torch
-
-        from playsafe.objectives import released_weights
-
-        ce, kl = released_weights(
-            torch.tensor([list(reply_mask)]), torch.ones(1, len(ids)), torch.tensor([in_subset])
-        )
-        return Weighed({"ce": ce[0].tolist(), "kl": kl[0].tolist()}, {"ce": 1.0, "kl": 1.0})
-
-    def pairs(self, options: SaRFTOptions) -> PairUse | None:
-        return None
-
-    def loss(
-        self, policy: Policy, batch: dict[str, Any], scale: Mapping[str, Tensor], options: SaRFTOptions
-    ) -> Loss:
-        return policy.ce_kl(batch, scale, direction=options.direction)
 
 
 METHOD = SaRFT()

@@ -1,18 +1,12 @@
-"""SimPO (arXiv 2405.14734) on the targets of the pairs: their reward gap grows, without a reference."""
+"""SimPO (arXiv 2405.14734) on the targets of the pairs: the gap beyond a margin, without a reference."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pydantic import Field
 
+from playsafe import objectives
 from playsafe.methods import Options
 from playsafe.methods._pairs import PairMethod
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from playsafe.models.policy import PairSums
 
 
 class SimPOOptions(Options):
@@ -23,16 +17,10 @@ class SimPOOptions(Options):
     weight: float = Field(1.0, gt=0, description="of the pairs beside the role's rows")
 
 
-def _simpo(sums: PairSums, options: SimPOOptions) -> Tensor:
-    from playsafe.objectives import reward_gap, simpo
-
-    return simpo(reward_gap(*sums[:4]), options.beta, options.gamma)
-
-
 METHOD = PairMethod(
     "simpo",
     "length-normalised preference optimisation without a reference",
     "arXiv 2405.14734",
     SimPOOptions,
-    _simpo,
+    lambda s, o: objectives.simpo(s.gap, o.beta, o.gamma),
 )

@@ -16,6 +16,8 @@ from torch import Tensor
 
 from playsafe.models.heads import Head, head_of, hidden_states
 
+Batch = dict[str, Any]  # see `data.rows.Collator`
+
 
 class Reference(Protocol):
     """Gives p_ref for rows of a training batch."""
@@ -26,8 +28,10 @@ class Reference(Protocol):
     def head(self, policy: Any) -> Head:
         """The reference's head; `policy` is the model under training."""
 
-    def hidden(self, policy: Any, batch: dict[str, Any], rows_R: Tensor, mask_RT: Tensor) -> Tensor:
-        """Hidden states [M, D] at the positions of mask_RT (row-major), of the batch rows `rows_R`."""
+    def hidden(self, policy: Any, batch: Batch, term: str, rows_R: Tensor, mask_RT: Tensor) -> Tensor:
+        """Hidden states [M, D] at the positions of mask_RT (row-major), of the batch rows `rows_R`.
+
+        term: whose weights the mask is of."""
 
 
 @contextmanager
@@ -42,7 +46,7 @@ def evaluating(model: Any) -> Iterator[None]:
 
 
 @torch.no_grad()
-def _forward(model: Any, batch: dict[str, Any], rows_R: Tensor, mask_RT: Tensor) -> Tensor:
+def _forward(model: Any, batch: Batch, rows_R: Tensor, mask_RT: Tensor) -> Tensor:
     attention = batch["attention_mask"][rows_R]
     return hidden_states(model, batch["input_ids"][rows_R], attention).last_hidden_state[mask_RT]
 
@@ -57,7 +61,7 @@ class AdapterOff:
         head = head_of(policy)
         return head._replace(weight_VD=head.weight_VD.detach())
 
-    def hidden(self, policy: Any, batch: dict[str, Any], rows_R: Tensor, mask_RT: Tensor) -> Tensor:
+    def hidden(self, policy: Any, batch: Batch, term: str, rows_R: Tensor, mask_RT: Tensor) -> Tensor:
         with evaluating(policy), policy.disable_adapter():
             return _forward(policy, batch, rows_R, mask_RT)
 
@@ -74,36 +78,36 @@ class SecondModel:
     def head(self, policy: Any) -> Head:
         return head_of(self.model)
 
-    def hidden(self, policy: Any, batch: dict[str, Any], rows_R: Tensor, mask_RT: Tensor) -> Tensor:
+    def hidden(self, policy: Any, batch: Batch, term: str, rows_R: Tensor, mask_RT: Tensor) -> Tensor:
         return _forward(self.model, batch, rows_R, mask_RT)
 
 
 class Bank:
-    """Hidden states of the untouched model at the positions that will be asked for, by row number."""
+    """Hidden states of the untouched model at the positions that will be asked for, by term and row."""
 
     name = "bank"
     collective = False
 
-    def __init__(self, model: Any, batches: Sequence[dict[str, Any]], mask_name: str = "kl") -> None:
-        """model: before training. batches: collated rows (see `data.collate`), each row once."""
+    def __init__(self, model: Any, batches: Sequence[Batch], terms: Sequence[str]) -> None:
+        """model: before training. batches: collated rows, each row once. terms: those that need p_ref."""
         self._head = head_of(model).frozen()
-        self._states: dict[int, Tensor] = {}
+        self._states: dict[tuple[str, int], Tensor] = {}
         device = next(model.parameters()).device
         with evaluating(model):
-            for batch in batches:
-                mask_BT = batch["weights"][mask_name] != 0
+            for batch, term in ((batch, term) for batch in batches for term in terms):
+                mask_BT = batch["weights"][term] != 0
                 rows_R = mask_BT.any(dim=1).nonzero(as_tuple=True)[0]
                 if len(rows_R) == 0:
                     continue
                 mask_RT = mask_BT[rows_R]
                 on_device = {key: batch[key].to(device) for key in ("input_ids", "attention_mask")}
                 states = _forward(model, on_device, rows_R.to(device), mask_RT.to(device)).cpu()
-                numbers = batch["rows"][rows_R].tolist()
-                self._states |= dict(zip(numbers, states.split(mask_RT.sum(dim=1).tolist()), strict=True))
+                keys = [(term, number) for number in batch["numbers"][rows_R].tolist()]
+                self._states |= dict(zip(keys, states.split(mask_RT.sum(dim=1).tolist()), strict=True))
 
     def head(self, policy: Any) -> Head:
         return self._head
 
-    def hidden(self, policy: Any, batch: dict[str, Any], rows_R: Tensor, mask_RT: Tensor) -> Tensor:
-        states = [self._states[int(batch["rows"][r])] for r in rows_R]
+    def hidden(self, policy: Any, batch: Batch, term: str, rows_R: Tensor, mask_RT: Tensor) -> Tensor:
+        states = [self._states[term, int(batch["numbers"][r])] for r in rows_R]
         return torch.cat(states).to(batch["input_ids"].device)

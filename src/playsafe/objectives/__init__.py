@@ -5,55 +5,28 @@ size, B rows, T positions. Logarithms are natural (nats). Sums come out; the tra
 denominators.
 
 A weight or mask of *positions* at t concerns the prediction made at position t, that is of token t + 1.
+
+Names are imported when they are asked for, so that what only declares a loss loads no torch.
 """
 
-from playsafe.objectives.divergence import DIRECTIONS, cross_entropy, kl
-from playsafe.objectives.fused import FusedLoss, fused_ce_kl
-from playsafe.objectives.head import head_logits
-from playsafe.objectives.logprob import mean_logprob, reply_logprob, token_logprob, trained_logprob
-from playsafe.objectives.pairs import (
-    Pooling,
-    dpo,
-    gap_matching,
-    ipo,
-    kto,
-    orpo,
-    pooled,
-    pooling_weights,
-    retention,
-    reward_gap,
-    simpo,
-)
-from playsafe.objectives.rbo import PositionWeights, predicting, rbo, released_weights
-from playsafe.objectives.selection import RULES, rds_gap, select
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "DIRECTIONS",
-    "RULES",
-    "FusedLoss",
-    "Pooling",
-    "PositionWeights",
-    "cross_entropy",
-    "dpo",
-    "fused_ce_kl",
-    "gap_matching",
-    "head_logits",
-    "ipo",
-    "kl",
-    "kto",
-    "mean_logprob",
-    "orpo",
-    "pooled",
-    "pooling_weights",
-    "predicting",
-    "rbo",
-    "rds_gap",
-    "released_weights",
-    "reply_logprob",
-    "retention",
-    "reward_gap",
-    "select",
-    "simpo",
-    "token_logprob",
-    "trained_logprob",
-]
+if TYPE_CHECKING:
+    from playsafe.objectives.divergence import *  # noqa: F403
+    from playsafe.objectives.fused import *  # noqa: F403
+    from playsafe.objectives.head import *  # noqa: F403
+    from playsafe.objectives.logprob import *  # noqa: F403
+    from playsafe.objectives.pairs import *  # noqa: F403
+    from playsafe.objectives.selection import *  # noqa: F403
+    from playsafe.objectives.step import *  # noqa: F403
+
+_MODULES = ("selection", "divergence", "fused", "head", "logprob", "pairs", "step")
+
+
+def __getattr__(name: str) -> Any:
+    for module in () if name.startswith("_") else _MODULES:
+        found = getattr(import_module(f"{__name__}.{module}"), name, None)
+        if found is not None:
+            return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from playsafe.data.chat import Rendered
-from playsafe.data.collate import PairRow, Row
-from playsafe.errors import BadInput, CheckFailed
+from playsafe.data.rows import Example
+from playsafe.errors import CheckFailed
 
 
-def rows_train(rows: Sequence[Row], end_of_turn: int) -> None:
-    """Every row, and the safe reply of every pair, trains the token that ends the turn."""
-    if not rows:
+def rows_train(examples: Sequence[Example], end_of_turn: int) -> None:
+    """The first row of every example (of a pair: the safe reply) trains the token that ends the turn."""
+    if not examples:
         raise CheckFailed("there is no row to train on.", where="training data")
-    for row in rows:
-        first = row.sequences[0]  # of a pair: the safe reply
-        terms = first.weights.values() if isinstance(row, PairRow) else [first.weights.get("ce", ())]
-        trained = [first.ids[t + 1] for weights in terms for t, w in enumerate(weights[:-1]) if w]
+    for row, *_ in examples:
+        trained = [row.ids[t + 1] for t, mark in enumerate(row.marks["reply"][:-1]) if mark]
         if not trained:
             raise CheckFailed("the row trains no token.", where=f"training row {row.number}")
         if end_of_turn not in trained:
@@ -30,24 +27,6 @@ def rows_train(rows: Sequence[Row], end_of_turn: int) -> None:
                 "the token that ends the turn is not trained; the model would not learn to stop.",
                 where=f"training row {row.number}",
             )
-
-
-def model_can_read(model: Any, rows: Sequence[Rendered], where: str) -> None:
-    """Refuse rows that are longer than the model's positions."""
-    limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    longest = max((len(row.ids) for row in rows), default=0)
-    if limit and longest > limit:
-        raise BadInput(
-            f"a row has {longest} tokens under the role prompt; the model reads {limit}.",
-            where=where,
-            next="Lower data.max_length and set data.overlong to drop or truncate.",
-        )
-
-
-def all_accounted(total: int, trained: int, dropped: int) -> None:
-    """No row is lost without being reported."""
-    if total != trained + dropped:
-        raise CheckFailed(f"{total} rows came in, {trained} are trained and {dropped} reported as dropped.")
 
 
 @torch.no_grad()
@@ -72,15 +51,14 @@ def adapter_off_is_original(wrapped: Any, ids_1T: Tensor, original: Tensor) -> N
 
 
 class TermWatch:
-    """Watches the loss terms: all finite, KL 0 at the first step, KL no longer 0 afterwards."""
+    """Watches the loss terms: all finite; KL to the reference 0 at the first step and not ever after."""
 
-    def __init__(self, *, expect_kl: bool, exact: bool, started: int) -> None:
-        """exact: float32 throughout. started: steps done before (a resumed run)."""
-        self.expect_kl = expect_kl
+    def __init__(self, *, compared: Collection[str], exact: bool, started: int) -> None:
+        """compared: terms that compare with the reference and see a row. exact: float32 throughout. started:
+        steps done before (a resumed run)."""
         self.tolerance = 1e-4 if exact else 2e-2
         self.fresh = started == 0
-        self.seen = 0  # steps with subset rows after the first update
-        self.moved = False
+        self.still = dict.fromkeys(compared, 0)  # steps with such rows after the first update, KL always 0
 
     def __call__(self, step: int, terms: dict[str, float], weighted: set[str]) -> None:
         """terms: the step's loss terms. weighted: those that some row carried weight for."""
@@ -90,18 +68,18 @@ class TermWatch:
                 f"the term {bad[0]!r} is {terms[bad[0]]} at step {step}.",
                 next="Lower training.learning_rate; the last complete checkpoint is kept.",
             )
-        kl = terms.get("kl", 0.0)
-        if not self.expect_kl:
-            return
-        if step == 1 and self.fresh and abs(kl) > self.tolerance:
-            raise CheckFailed(
-                f"KL to the reference is {kl:.3g} before the first update; the reference is another model."
-            )
-        if step > 1 and "kl" in weighted:
-            self.seen += 1
-            self.moved = self.moved or abs(kl) > 0
-            if self.seen >= 10 and not self.moved:
-                raise CheckFailed("KL to the reference has stayed 0 in 10 steps with subset rows.")
+        for name in [*self.still]:
+            size = abs(terms.get(name, 0.0))
+            if step == 1 and self.fresh and size > self.tolerance:
+                raise CheckFailed(
+                    f"the term {name!r} is {size:.3g} before the first update: not the reference."
+                )
+            if step > 1 and size > 0:
+                del self.still[name]
+            elif step > 1 and name in weighted:
+                self.still[name] += 1
+                if self.still[name] >= 10:
+                    raise CheckFailed(f"the term {name!r} has stayed 0 in 10 steps with rows of it.")
 
 
 @torch.no_grad()

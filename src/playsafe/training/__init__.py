@@ -1,0 +1,166 @@
+"""One training run: from rows to weights on disk, whatever the method."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PrinterCallback
+
+from playsafe.config import TrainingConfig
+from playsafe.data.rows import Collator, Example
+from playsafe.errors import BadInput
+from playsafe.methods import Method, loss_of
+from playsafe.models.heads import check_head
+from playsafe.models.policy import install
+from playsafe.models.reference import AdapterOff, Bank, Reference, SecondModel
+from playsafe.rundir import is_writer, read_jsonl
+from playsafe.terms import REFERENCE
+from playsafe.training import checks
+from playsafe.training.arguments import check_settings, training_arguments
+from playsafe.training.trainer import COMPLETE, MethodTrainer, StepLog
+
+
+def train(
+    model: Any,
+    method: Method,
+    options: Any,
+    examples: Sequence[Example],
+    config: TrainingConfig,
+    directory: Path,
+    *,
+    seed: int,
+    pad_id: int,
+    end_of_turn: int,
+    second_model: Callable[[], Any] | None = None,
+    gaps: Callable[[Any], dict[str, float]] | None = None,
+    progress: Callable[[int, int], None] = lambda step, total: None,
+) -> dict[str, Any]:
+    """Train `model`, the untouched aligned model, into `directory`/adapter or /model; returns what was done.
+
+    Goes on from the last complete checkpoint. With LoRA the model is handed back without its adapter, with
+    full fine-tuning it is trained in place. second_model: loads a frozen copy, for reference "model".
+    gaps: measures reward gaps before the first and after every `config.gap_steps`-th step, for train.jsonl.
+    Raises BadInput for settings that cannot work and CheckFailed where a self-check does not hold.
+    """
+    checks.rows_train(examples, end_of_turn)
+    streams = {row.stream.partition(".")[0] for example in examples for row in example}
+    loss = loss_of(method, options).on(*streams)
+    collator = Collator(pad_id, loss)
+    probe = torch.tensor([examples[0][0].ids], device=model.device)
+    check_head(model, probe)
+    rows = [row for example in examples for row in example]
+    compared = [
+        term.name
+        for term in loss.needing(REFERENCE)
+        if any(marks is not None and any(marks) for marks in map(term.marks, rows))
+    ]
+    # Initial adapter weights, data order and dropout all follow from the run's seed.
+    torch.manual_seed(seed)
+    policy_model, reference = _policy(model, config, collator, examples, compared, second_model, probe)
+    method.prepare(policy_model, options)
+    install(policy_model, loss, partial(method.step, options=options), reference)
+    checkpoint = _last_complete(directory)
+    done = int(checkpoint.name.split("-")[1]) if checkpoint else 0
+    exact = model.dtype == torch.float32 and not config.bf16
+    log = StepLog(
+        directory / "train.jsonl",
+        done,
+        checks.TermWatch(compared=compared, exact=exact, started=done),
+        progress,
+        (lambda: gaps(policy_model)) if gaps is not None else None,
+        config.gap_steps,
+    )
+    trainer = MethodTrainer(
+        model=policy_model,
+        args=training_arguments(config, directory, seed=seed, device=model.device),
+        train_dataset=list(examples),
+        data_collator=collator,
+        loss=loss,
+    )
+    log.step_terms = trainer.step_terms
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(log)
+    before = checks.fingerprint(policy_model)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    log.flush()
+    checks.weights_changed(before, policy_model, trainer.state.max_steps)
+    del policy_model.forward  # the class's own forward again
+    method.finish(policy_model, options)
+    _save(trainer, directory, "adapter" if config.lora else "model")
+    if config.lora:
+        policy_model.unload()  # `model` is the aligned model again
+    model.eval()
+    last = (read_jsonl(log.path) or [{}])[-1]
+    return {
+        "steps": trainer.state.global_step,
+        "rows": len(examples),
+        "reference": reference.name if reference else "none",
+        "final": {k: last[k] for k in ("loss", *(term.name for term in loss)) if k in last},
+    }
+
+
+def _policy(
+    model: Any,
+    config: TrainingConfig,
+    collator: Collator,
+    examples: Sequence[Example],
+    compared: Sequence[str],
+    second_model: Callable[[], Any] | None,
+    probe: Tensor,
+) -> tuple[Any, Reference | None]:
+    """The model to train and, where terms are compared with it, its frozen reference."""
+    kind = check_settings(config)
+    reference: Reference | None = None
+    if compared and kind == "bank":
+        size = config.per_device_train_batch_size
+        batches = [collator(examples[i : i + size]) for i in range(0, len(examples), size)]
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=config.bf16):  # as in training
+            reference = Bank(model, batches, compared)
+    elif compared and kind == "model":
+        assert second_model is not None, "reference 'model' needs a loader"
+        reference = SecondModel(second_model())
+    if not config.lora:
+        return model.requires_grad_(True), reference
+    from peft import LoraConfig, get_peft_model
+
+    settings = config.lora.model_dump()
+    original = checks.probe_logits(model, probe)
+    try:
+        wrapped: Any = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **settings))
+    except ValueError as error:
+        raise BadInput(f"{error}", where="training.lora") from None
+    if kind == "adapter_off":
+        checks.adapter_off_is_original(wrapped, probe, original)
+        if compared:
+            reference = AdapterOff()
+    if config.gradient_checkpointing:
+        wrapped.enable_input_require_grads()
+    return wrapped, reference
+
+
+def _last_complete(directory: Path) -> Path | None:
+    """The newest checkpoint that was written to its end; unfinished ones are removed."""
+    found = []
+    for path in directory.glob("checkpoint-*"):
+        if (path / COMPLETE).exists():
+            found.append(path)
+        elif is_writer():
+            shutil.rmtree(path)
+    return max(found, key=lambda path: int(path.name.split("-")[1]), default=None)
+
+
+def _save(trainer: MethodTrainer, directory: Path, name: str) -> None:
+    """The weights; checkpoints are not needed any more."""
+    trainer.save_model(str(directory / name))
+    if trainer.is_world_process_zero():
+        (directory / name / "training_args.bin").unlink(
+            missing_ok=True
+        )  # a pickle; config.yaml says the same
+        for left in directory.glob("checkpoint-*"):
+            shutil.rmtree(left)
