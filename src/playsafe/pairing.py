@@ -31,7 +31,7 @@ from playsafe.records import Dialogue, Role
 from playsafe.rundir import digest, is_writer
 from playsafe.scoring import logprobs
 from playsafe.sources import system_text
-from playsafe.tiny.pairs import parallel_pairs
+from playsafe.tiny.names import path_of
 
 MULTIPLE = 8  # the released code pads the two sequences of a pair to a multiple of this
 TOKENS = 8192  # in a batch of held sequences
@@ -88,17 +88,8 @@ class Frozen(NamedTuple):
 
 
 def load(config: PairsConfig) -> tuple[ParallelPair, ...]:
-    """The pairs of a file or of the embedded world, whole. Raises BadInput."""
-    if config.path != "tiny":
-        return load_pairs(Path(config.path), dominant=config.dominant)
-    pairs = parallel_pairs("train")
-    if config.dominant != pairs[0].dominant.language:
-        raise BadInput(
-            "another language is dominant in the embedded world.",
-            where="pairs.dominant",
-            allowed=pairs[0].dominant.language,
-        )
-    return pairs
+    """The pairs of a file, whole. Raises BadInput."""
+    return load_pairs(path_of(config.path, "pairs", "pairs.path"), dominant=config.dominant)
 
 
 def read_pairs(config: PairsConfig, *, has_role: bool) -> PairData:
