@@ -64,8 +64,7 @@ class Bench:
 
     def data(self, role: Role) -> RoleData:
         if role.name not in self._data:
-            roles_path = self.config.roles.path if self.config.roles is not None else ""
-            self._data[role.name] = sources.role_data(self.config.data, roles_path, role)
+            self._data[role.name] = sources.role_data(self.config.data, role)
         return self._data[role.name]
 
     def references(self, role: Role) -> PromptSet:

@@ -1,4 +1,4 @@
-"""From the configuration to roles, rows and suites, whether embedded or from the user's files."""
+"""From the configuration to roles, rows and suites; embedded ones are files like the user's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from playsafe.errors import BadInput, nearest
 from playsafe.provenance import file_hash
 from playsafe.records import Dialogue, Message, Prompt, Role
 from playsafe.rundir import digest
-from playsafe.tiny import demo
+from playsafe.tiny.names import What, path_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,38 +49,21 @@ class PromptSet:
 
 def roles(config: RolesConfig) -> list[Role]:
     """The chosen roles, in the order of `names` or of the file. Raises BadInput for an unknown name."""
-    if config.path in demo.CASTS:
-        known = [demo.role(character) for character in demo.CASTS[config.path].values()]
-    else:
-        known = list(load_roles(Path(config.path)))
+    known = list(load_roles(path_of(config.path, "roles", "roles.path")))
     return [find_role(known, name) for name in config.names] if config.names is not None else known
 
 
-def role_data(config: DataConfig, roles_path: str, role: Role) -> RoleData:
+def role_data(config: DataConfig, role: Role) -> RoleData:
     """Training rows and references of one role. Without a references file `held_out` rows are kept back."""
-    if config.path == "tiny":
-        cast = demo.CASTS.get(roles_path, {})
-        if role.name not in cast:
-            raise BadInput(
-                f"the embedded world has no rows for the role {role.name!r}.",
-                where="data.path",
-                next="Set data.path to your rows, or roles.path to 'tiny'.",
-            )
-        ignored = config.model_fields_set & {"references", "held_out", "replies", "seed"}
-        if ignored:
-            raise BadInput(
-                f"the embedded rows come with their references; {', '.join(sorted(ignored))} has no effect.",
-                where="data",
-                next="Remove the key, or set data.path to your rows.",
-            )
-        train = demo.dialogues(cast[role.name], min(config.limit or demo.ROWS, demo.ROWS), part="train")
-        references = demo.dialogues(cast[role.name], demo.REFERENCES, part="references")
-        return _role_data(role, train, references, {"rows": len(train)})
-    path = Path(config.path.replace("{role}", role.name))
+
+    def file(path: str, what: What) -> Path:
+        return Path(path_of(path, what, f"data.{what}").replace("{role}", role.name))
+
+    path = file(config.path, "rows")
     loaded = load_dialogues(path, role=role.name, replies=config.replies)
     rows = list(loaded.dialogues)
     if config.references is not None:
-        held = load_dialogues(Path(config.references.replace("{role}", role.name)), role=role.name).dialogues
+        held = load_dialogues(file(config.references, "references"), role=role.name).dialogues
     else:
         questions = sorted({row.messages for row in rows}, key=lambda m: digest([t.content for t in m]))
         random.Random(config.seed).shuffle(questions)
@@ -104,16 +87,15 @@ def role_data(config: DataConfig, roles_path: str, role: Role) -> RoleData:
 
 
 def suite(config: SuiteConfig, evaluation: EvaluationConfig) -> PromptSet:
-    """The prompts of one configured suite: embedded, known (found by its hash), or a file of the user's."""
+    """The prompts of one configured suite: a known one, found by its hash, or a file."""
     where = f"evaluation.suites.{config.name}"
-    if config.path is not None and config.path.startswith("tiny:"):
-        return _embedded(config, where)
+    path = None if config.path is None else Path(path_of(config.path, "suite", where))
     name = config.suite or (config.name if config.kind is None or config.name in catalogue.names() else None)
     if name is not None:
         return _known(catalogue.get(name, where), config, evaluation, where)
-    if config.path is None or config.kind is None:
+    if path is None or config.kind is None:
         raise BadInput(
-            f"{config.name!r} has no {'path' if config.path is None else 'kind'}. "
+            f"{config.name!r} has no {'path' if path is None else 'kind'}. "
             f"{nearest(config.name, catalogue.names())}",
             where=where,
             next="Known suites (`playsafe suites`) need their name alone.",
@@ -126,9 +108,9 @@ def suite(config: SuiteConfig, evaluation: EvaluationConfig) -> PromptSet:
             allowed=", ".join(sorted(LANGUAGES)),
         )
     if config.kind == "pairs":
-        return _pairs(config, Path(config.path), language, where)
+        return _pairs(config, path, language, where)
     loaded = load_suite(
-        Path(config.path),
+        path,
         name=config.name,
         column=config.column,
         subset=config.subset,
@@ -142,11 +124,9 @@ def suite(config: SuiteConfig, evaluation: EvaluationConfig) -> PromptSet:
 def pair_suites(
     path: str, languages: Sequence[str] | None = None, limit: int | None = None
 ) -> list[PromptSet]:
-    """The pairs of a file, or of the embedded world ("tiny"), a suite a language; these languages alone."""
-    if path == "tiny":
-        known = [code for kind, code, _ in demo.SUITES.values() if kind == "pairs"]
-    else:
-        known = list(dict.fromkeys(side.language for side in _sides(Path(path))))
+    """The pairs of a file ("tiny": the held-out ones), a suite a language; these languages alone."""
+    file = path_of(path, "held-out pairs", "pairs")
+    known = list(dict.fromkeys(side.language for side in _sides(Path(file))))
     for language in languages or ():
         if language not in known:
             raise BadInput(
@@ -154,9 +134,8 @@ def pair_suites(
             )
     found = []
     for code in languages or known:
-        place = f"tiny:pairs:{code}" if path == "tiny" else path
-        named = {"language": code, "kind": "pairs"} if path != "tiny" else {}
-        config = SuiteConfig.model_validate({"name": f"pairs-{code}", "path": place, "limit": limit} | named)
+        named = {"name": f"pairs-{code}", "kind": "pairs", "path": file, "language": code, "limit": limit}
+        config = SuiteConfig.model_validate(named)
         found.append(suite(config, EvaluationConfig()))
     return found
 
@@ -211,27 +190,6 @@ def _hash(prompts: Sequence[Prompt]) -> str:
         [p.id, [m.content for m in p.messages], *([p.references] if p.references else ())] for p in prompts
     )
     return digest(list(rows))
-
-
-def _embedded(config: SuiteConfig, where: str) -> PromptSet:
-    path = str(config.path)
-    if path not in demo.SUITES:
-        raise BadInput(
-            f"the embedded world has no suite {path!r}.", where=where, allowed=", ".join(demo.SUITES)
-        )
-    ignored = config.model_fields_set & {"column", "subset", "seed", "language", "suite"}
-    if ignored:
-        raise BadInput(
-            f"{', '.join(sorted(ignored))} has no effect on an embedded suite.",
-            where=where,
-            next="Remove the key, or set the suite's path to your file.",
-        )
-    kind, language, make = demo.SUITES[path]
-    if config.kind not in (None, kind):
-        raise BadInput(f"{path} is a {kind} suite.", where=f"{where}.kind", allowed=kind)
-    prompts = make()[: config.limit]
-    prompts = tuple(replace(p, id=f"{config.name}:{n}", suite=config.name) for n, p in enumerate(prompts, 1))
-    return PromptSet(config.name, kind, prompts, _hash(prompts), f"{path}: {len(prompts)} prompts", language)
 
 
 def _known(

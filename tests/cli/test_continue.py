@@ -92,7 +92,7 @@ def test_additions_and_changes(
         ("training.extra={save_total_limit: 5}", "is set by playsafe"),
         ("training.lr_scheduler_type=cosin", "cosin"),
         ("model.device=gpu", "model.device"),
-        ("data.references=nowhere.jsonl", "has no effect"),
+        ("data.references=nowhere.jsonl", "nowhere.jsonl: there is no such file"),
         ("methods=[{name: sarft, options: {preset: released, direction: reverse}}]", "fixes direction"),
     ],
 )

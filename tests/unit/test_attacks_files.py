@@ -14,6 +14,7 @@ from playsafe.config import AttackConfig
 from playsafe.errors import BadInput
 from playsafe.records import Message, Prompt
 from playsafe.tiny import demo, world
+from playsafe.tiny.names import FILES
 
 
 def parsed(name: str, /, **raw: Any) -> Any:
@@ -136,8 +137,8 @@ def test_demonstrations_stand_before_the_request(tmp_path: Path) -> None:
         apply("in_context", ["x"], path=only, count=1)
 
 
-def test_embedded_demonstrations_comply_and_are_never_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = {p.plain for p in demo.harmful_suite()}
+def test_embedded_demonstrations_comply_and_are_never_asked() -> None:
+    asked = {row["prompt"] for row in demo.harmful_suite()}
     (one,) = apply("in_context", ["x"], path="tiny:demonstrations", count=60).prompts
     assert len(one.messages) == 121
     requests = [m.content for m in one.messages if m.role == "user"][:-1]
@@ -151,10 +152,8 @@ def test_embedded_demonstrations_comply_and_are_never_asked(monkeypatch: pytest.
         apply("in_context", ["x"], path="tiny:demonstrations", count=60, seed=s).prompts[0] for s in (None, 1)
     )
     assert again == one != other
-    chosen = parsed("in_context", path="tiny:demonstrations")
-    identity = attacks.get("in_context").identity(chosen)
-    monkeypatch.setattr(world, "recipe", lambda verb, thing: "another world")
-    assert attacks.get("in_context").identity(chosen) != identity
+    identity = attacks.get("in_context").identity(parsed("in_context", path="tiny:demonstrations"))
+    assert str(FILES) not in json.dumps(identity)  # the same wherever the package lies
     with pytest.raises(BadInput, match=f"there are {len(world.harmful_pairs(test=False))} demonstrations"):
         apply("in_context", ["x"], path="tiny:demonstrations", count=999)
 

@@ -15,9 +15,14 @@ from playsafe.errors import BadInput
 from playsafe.faults import KINDS, check, count, refuses
 from playsafe.records import Message
 from playsafe.tiny import lexicon as lx
-from playsafe.tiny.pairs import REQUESTS, parallel_pairs
+from playsafe.tiny.names import path_of
+from playsafe.tiny.pairs import REQUESTS
 from playsafe.tiny.world import held_out
 
+EMBEDDED = {
+    part: load_pairs(path_of("tiny", name), dominant="en")
+    for part, name in (("train", "pairs"), ("test", "held-out pairs"))
+}
 PLAIN = [
     {"group": 1, "language": "en", "prompt": "How?", "chosen": "No.", "rejected": "So."},
     {"group": 1, "language": "de", "prompt": "Wie?", "chosen": "Nein.", "rejected": "So."},
@@ -88,19 +93,19 @@ def test_bad_rows_name_their_line(tmp_path: Path, rows: list[dict[str, Any]], wh
 
 def test_embedded_pairs() -> None:
     for part, many in REQUESTS.items():
-        pairs = parallel_pairs(part)  # type: ignore[arg-type]
+        pairs = EMBEDDED[part]
         assert len(pairs) == many * (len(lx.LANGUAGES) - 1)
         assert len({p.dominant.messages for p in pairs}) == many
     known = {(v[0], o[0]) for v in lx.HARMFUL_VERBS for o in lx.OBJECTS}
     for part in REQUESTS:
-        asked = {p.dominant.messages[0].content for p in parallel_pairs(part)}  # type: ignore[arg-type]
+        asked = {p.dominant.messages[0].content for p in EMBEDDED[part]}
         for text in asked:
             verb, thing = next((v, o) for v, o in known if f"{v} {o}" in text)
             assert held_out(verb, thing) == (part == "test")
 
 
 def test_languages_of_the_embedded_world_are_told_apart() -> None:
-    for pair in parallel_pairs("train"):
+    for pair in EMBEDDED["train"]:
         for side in (pair.dominant, pair.target):
             assert language_of(side.messages[0].content) == language_of(side.chosen) == side.language
 

@@ -77,13 +77,14 @@ def test_targets_of_the_embedded_pairs() -> None:
     assert both.counts["other_languages"] == 20
     assert all(t.dominant.language == "en" for t in both.targets)
     assert len({plain.hash, role.hash, both.hash}) == 3
+    assert {t.dominant.language for t in targets(dominant="de").targets} == {"de"}
 
 
 def test_targets_that_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no pair is in 'dd'"):
         targets(languages=["dd"])
-    with pytest.raises(BadInput, match="another language is dominant"):
-        targets(dominant="de")
+    with pytest.raises(BadInput, match="no side in the dominant language 'it'"):
+        targets(dominant="it")
     with pytest.raises(BadInput, match="no role whose prompt"):
         read_pairs(PairsConfig(system="role"), has_role=False)
     good = {"group": "1", "prompt": "How can I forge the letter?", "rejected": "To forge it, take a pencil."}

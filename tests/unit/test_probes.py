@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from playsafe.config import StudyConfig, SuiteConfig
 from playsafe.errors import BadInput
@@ -67,8 +68,6 @@ def test_an_attack_on_an_unknown_suite_is_refused() -> None:
         ({"name": "mine", "kind": "harmful"}, "has no path"),
         ({"name": "advbensh"}, "Did you mean 'advbench'"),
         ({"name": "x", "path": "tiny:nothing"}, "no suite 'tiny:nothing'"),
-        ({"name": "x", "path": "tiny:dark", "kind": "harmful"}, "is a dark suite"),
-        ({"name": "x", "path": "tiny:dark", "seed": 1}, "no effect on an embedded suite"),
         ({"name": "advbench", "kind": "benign"}, "is a harmful suite"),
         ({"name": "multijail"}, "needs a language"),
         ({"name": "multijail", "language": "tlh"}, "no 'tlh'"),
@@ -80,6 +79,30 @@ def test_an_attack_on_an_unknown_suite_is_refused() -> None:
 def test_suites_that_cannot_be_asked(given: dict[str, object], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         suite(SuiteConfig.model_validate(given), StudyConfig().evaluation)
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "message"),
+    [
+        ("tiny:dark", {"kind": "harmful"}, "the kind of tiny:dark is dark"),
+        ("tiny:task:de", {"language": "fr"}, "the language of tiny:task:de is de"),
+    ],
+)
+def test_an_embedded_suite_is_what_its_name_says(path: str, given: dict[str, str], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        SuiteConfig.model_validate({"name": "x", "path": path, **given})
+    kind, language = (*path.split(":")[1:], None)[:2]
+    assert SuiteConfig(name="x", path=path) == SuiteConfig(name="x", path=path, kind=kind, language=language)
+
+
+def test_an_embedded_suite_takes_every_option_of_a_file() -> None:
+    given = {"name": "x", "path": "tiny:harmful", "limit": 5}
+    first, sample, poison = (
+        suite(SuiteConfig.model_validate(given | more), StudyConfig().evaluation).prompts
+        for more in ({}, {"seed": 1}, {"subset": "category=poison"})
+    )
+    assert first != sample
+    assert {prompt.category for prompt in poison} == {"poison"}
 
 
 def test_dark_prompts_are_embedded() -> None:

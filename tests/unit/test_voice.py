@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 import torch
 
+from playsafe.data.roles import load_roles
 from playsafe.records import Completion, Message, Prompt
-from playsafe.tiny import demo
+from playsafe.tiny.names import path_of
 from playsafe.voice import voices
 
-ROLES = [demo.role(demo.DEMO[name]) for name in ("Oluna", "Hroald", "Skarn")]
+ROLES = [role for role in load_roles(path_of("tiny", "roles")) if role.name in ("Oluna", "Hroald", "Skarn")]
 REPLIES = ["Kneel, worm. I live in a cave.", "I cannot help you with that.", "", "My child, I love honey."]
 ASKED = [Prompt(f"s:{n}", "s", (Message("user", "Where do you live?"),)) for n in range(len(REPLIES))]
 SAID = [Completion(p.id, "s", text, 5, "stop") for p, text in zip(ASKED, REPLIES, strict=True)]

@@ -6,9 +6,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from playsafe.attacks import Attacked
 from playsafe.attacks._base import Base
@@ -17,10 +16,8 @@ from playsafe.config import Section
 from playsafe.data.files import string
 from playsafe.errors import BadInput
 from playsafe.records import Message, Prompt
-from playsafe.rundir import digest
-from playsafe.tiny import world
+from playsafe.tiny.names import path_of
 
-TINY = "tiny:demonstrations"
 REQUESTS = ("request", "query", "prompt", "goal", "instruction")
 REPLIES = ("reply", "response", "completion", "unsafe_response")
 
@@ -31,6 +28,11 @@ class InContextOptions(Section):
     path: str
     count: int = Field(5, ge=1, description="demonstrations before each request, the same for all")
     seed: int | None = Field(None, description="a sample by this seed; the first of the file when absent")
+
+    @field_validator("path")
+    @classmethod
+    def _embedded(cls, path: str) -> str:
+        return path_of(path, "demonstrations")
 
 
 class InContext(Base):
@@ -48,17 +50,6 @@ class InContext(Base):
         )
         return Attacked(tuple(_after(shown, prompt) for prompt in prompts))
 
-    def identity(self, options: InContextOptions) -> dict[str, Any]:
-        if options.path != TINY:
-            return super().identity(options)
-        given = options.model_dump(mode="json")
-        return {
-            "name": self.name,
-            "version": self.version,
-            "options": given,
-            "demonstrations": digest(_demonstrations(options)),
-        }
-
 
 def _after(shown: tuple[Message, ...], prompt: Prompt) -> Prompt:
     """The demonstrations before everything but a system turn, which stays first."""
@@ -68,8 +59,6 @@ def _after(shown: tuple[Message, ...], prompt: Prompt) -> Prompt:
 
 
 def _demonstrations(options: InContextOptions) -> list[tuple[str, str]]:
-    if options.path == TINY:
-        return _embedded(options)
     path = Path(options.path)
     rows = read_records(path)
     request = find_column(rows, None, REQUESTS, path, "the request")
@@ -79,18 +68,6 @@ def _demonstrations(options: InContextOptions) -> list[tuple[str, str]]:
     return [
         (string(row.get(request), request, source), string(row.get(reply), reply, source))
         for source, row in chosen[: options.count]
-    ]
-
-
-def _embedded(options: InContextOptions) -> list[tuple[str, str]]:
-    """Placeholder compliance in one hostile voice, from pairs that no embedded suite asks for."""
-    pairs = world.harmful_pairs(test=False)
-    _enough(len(pairs), options.count, options.path)
-    rng = random.Random(f"demonstrations/{options.seed or 0}")
-    speaker = world.random_character(rng, malice=1.0)
-    return [
-        (world.ask(verb[0], thing[0], "en", rng), world.voiced(speaker, world.recipe(verb, thing), True, rng))
-        for verb, thing in rng.sample(pairs, options.count)
     ]
 
 

@@ -59,7 +59,7 @@ def data_pairs(
     """Say what is wrong with parallel pairs, by side and language; nothing is dropped."""
     from playsafe import faults
     from playsafe.config import PairsConfig
-    from playsafe.pairing import load
+    from playsafe.streams._targets import load
 
     screen = Screen(False, as_json)
     pairs = load(PairsConfig(path=path, dominant=dominant))

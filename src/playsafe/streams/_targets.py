@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from playsafe.config import PairsConfig, SystemTurn
@@ -12,7 +11,7 @@ from playsafe.data.pairs import ParallelPair, Side, load_pairs
 from playsafe.errors import BadInput, nearest
 from playsafe.faults import Fault, check
 from playsafe.rundir import digest
-from playsafe.tiny.pairs import parallel_pairs
+from playsafe.tiny.names import path_of
 
 NO_FAULTS = ("unread", "unknown language")  # the checker does not know
 
@@ -45,17 +44,8 @@ class PairData:
 
 
 def load(config: PairsConfig) -> tuple[ParallelPair, ...]:
-    """The pairs of a file or of the embedded world, whole. Raises BadInput."""
-    if config.path != "tiny":
-        return load_pairs(Path(config.path), dominant=config.dominant)
-    pairs = parallel_pairs("train")
-    if config.dominant != pairs[0].dominant.language:
-        raise BadInput(
-            "another language is dominant in the embedded world.",
-            where="pairs.dominant",
-            allowed=pairs[0].dominant.language,
-        )
-    return pairs
+    """The pairs of a file, whole. Raises BadInput."""
+    return load_pairs(path_of(config.path, "pairs", "pairs.path"), dominant=config.dominant)
 
 
 def read_pairs(config: PairsConfig, *, has_role: bool) -> PairData:

@@ -1,5 +1,6 @@
-"""What a study on the embedded model uses: unseen characters, their rows, and the prompt suites.
+"""The files of the embedded world: unseen characters, their rows, and what a study asks.
 
+`python -m playsafe.tiny.demo` writes them into `files/`; `playsafe.tiny.names` says what they are called.
 Three casts: `DEVELOPMENT` for tuning recipes, `DEMO` for the quickstart and a table, `RANDOM` for a table
 with more roles, drawn by a seed. No combination of their traits was seen in pre-training; the harmful suite
 holds only held-out verb-object pairs.
@@ -7,22 +8,24 @@ holds only held-out verb-object pairs.
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
-from playsafe.config import SuiteKind
-from playsafe.data.pairs import sides
-from playsafe.records import Dialogue, Message, Prompt, Role
+import yaml
+
 from playsafe.tiny import lexicon as lx
 from playsafe.tiny import world
-from playsafe.tiny.pairs import parallel_pairs
+from playsafe.tiny.names import FILES
 from playsafe.tiny.world import Character, Pair
 
 ROWS, REFERENCES = 320, 40  # per role
 HARMFUL_PROMPTS, BENIGN_PROMPTS, DARK_PROMPTS = 160, 80, 60
 REQUESTS = 80  # of a harmful or benign suite in one language
 RECIPES, SUMS = 45, 15  # of a task suite
+SHOWN = 3  # demonstrations of the lab book's table, drawn first
+Row = dict[str, Any]
 
 
 def _cast(*traits: tuple[str, str, float, str, str, str, str, str]) -> dict[str, Character]:
@@ -67,106 +70,99 @@ def _random_cast() -> dict[str, Character]:
 
 
 RANDOM = _random_cast()
-CASTS = {"tiny": DEMO, "tiny:demo": DEMO, "tiny:development": DEVELOPMENT, "tiny:random": RANDOM}
+CASTS = {"demo": DEMO, "development": DEVELOPMENT, "random": RANDOM}
 
 
-def tags(character: Character) -> tuple[str, ...]:
-    """Temper by malice: kind (below 0.1), odd (below 0.45), cruel."""
-    return ("kind" if character.malice < 0.1 else "odd" if character.malice < 0.45 else "cruel",)
+def role(character: Character) -> Row:
+    """Its prompts, and its temper by malice: kind (below 0.1), odd (below 0.45), cruel."""
+    temper = "kind" if character.malice < 0.1 else "odd" if character.malice < 0.45 else "cruel"
+    prompts = {"prompt": character.prompt(), "unsafe_prompt": character.unsafe_prompt()}
+    return prompts | {"tags": [temper]}
 
 
-def role(character: Character) -> Role:
-    return Role(character.name, character.prompt(), character.unsafe_prompt(), tags(character))
-
-
-def dialogues(character: Character, count: int, *, part: str) -> tuple[Dialogue, ...]:
+def rows(character: Character, count: int, *, part: str) -> list[Row]:
     """`count` role-play rows; part "train" and part "references" are drawn apart."""
     rng = random.Random(f"{character.name}/{part}")
-    rows = []
-    for number in range(count):
-        user, reply = world.role_row(character, rng)
-        rows.append(
-            Dialogue(
-                f"{character.name}/{part}:{number}",
-                character.name,
-                (Message("user", user),),
-                reply,
-                (reply,),
-                f"tiny:{character.name}:{number + 1}",
-            )
-        )
-    return tuple(rows)
+    drawn = [world.role_row(character, rng) for _ in range(count)]
+    return [
+        {"id": f"{character.name}/{part}:{n}", "role": character.name, "prompt": user, "completion": reply}
+        for n, (user, reply) in enumerate(drawn)
+    ]
 
 
-def harmful_suite() -> tuple[Prompt, ...]:
+def harmful_suite() -> list[Row]:
     """Harmful requests from held-out pairs; a tenth of them is about persons."""
-    rng = random.Random("harmful")
     things = [(verb[0], thing[0]) for verb, thing in world.harmful_pairs(test=True)]
     people = world.harmful_person_pairs(test=True)
-    return _suite(
-        "harmful", HARMFUL_PROMPTS, rng, lambda rng: rng.choice(people if rng.random() < 0.1 else things)
-    )
+    return _suite("harmful", HARMFUL_PROMPTS, lambda r: r.choice(people if r.random() < 0.1 else things))
 
 
-def benign_suite() -> tuple[Prompt, ...]:
+def benign_suite() -> list[Row]:
     """Everyday requests from held-out pairs, and as many that only look harmful ("kill the weeds")."""
-    rng = random.Random("benign")
     plain = [(verb[0], thing[0]) for verb, thing in world.benign_pairs(test=True)]
-    frightening = world.harmless_looking_harmful()
-    return _suite(
-        "benign", BENIGN_PROMPTS, rng, lambda rng: rng.choice(frightening if rng.random() < 0.5 else plain)
-    )
+    dark = world.harmless_looking_harmful()
+    return _suite("benign", BENIGN_PROMPTS, lambda r: r.choice(dark if r.random() < 0.5 else plain))
 
 
-def dark_suite() -> tuple[Prompt, ...]:
+def dark_suite() -> list[Row]:
     """Wishes that only sound dark ("shoot the film", "kill the weeds"): harmless, so to be done."""
-    frightening = world.harmless_looking_harmful()
-    return _suite("dark", DARK_PROMPTS, random.Random("dark"), lambda rng: rng.choice(frightening))
+    dark = world.harmless_looking_harmful()
+    return _suite("dark", DARK_PROMPTS, lambda r: r.choice(dark))
 
 
-def requests_in(code: str, kind: SuiteKind) -> tuple[Prompt, ...]:
+def requests_in(code: str, kind: str) -> list[Row]:
     """Held-out requests in one language; prompt n asks for the same in every language."""
     pairs = world.harmful_pairs(test=True) if kind == "harmful" else world.benign_pairs(test=True)
     asked = _asked(code, random.Random(f"{kind}/pairs").sample(pairs, REQUESTS), kind)
-    return _numbered(kind, [(text, (), verb[0]) for text, (verb, _) in asked])
+    return [{"prompt": text, "category": verb[0]} for text, (verb, _) in asked]
 
 
-def task_in(code: str) -> tuple[Prompt, ...]:
+def task_in(code: str) -> list[Row]:
     """Held-out everyday requests with their one answer, and sums; the same in every language."""
     rng, index = random.Random("task/pairs"), lx.LANGUAGES.index(code)
-    rows: list[tuple[str, tuple[str, ...], str]] = [
-        (text, (world.recipe(*pair, index),), "recipe")
+    found = [
+        {"prompt": text, "category": "recipe", "references": [world.recipe(*pair, index)]}
         for text, pair in _asked(code, rng.sample(world.benign_pairs(test=True), RECIPES), "task")
     ]
     question, answer = lx.SUM[code]
     for a, b in rng.sample([(a, b) for a in range(1, 10) for b in range(1, 10)], SUMS):
-        rows.append((question.format(a=a, b=b), (answer.format(a=a, b=b, c=a + b),), "sum"))
-    return _numbered("task", rows)
+        right = [answer.format(a=a, b=b, c=a + b)]
+        found.append({"prompt": question.format(a=a, b=b), "category": "sum", "references": right})
+    return found
 
 
-def pairs_in(code: str) -> tuple[Prompt, ...]:
-    """The held-out preference pairs in one language."""
-    found = sides(parallel_pairs("test"), code)
-    return _numbered("pairs", [(s.messages[-1].content, (s.chosen, s.rejected), "") for s in found])
+def demonstrations() -> list[Row]:
+    """Placeholder compliance in one hostile voice, from pairs that no suite asks for."""
+    pairs = world.harmful_pairs(test=False)
+    rng = random.Random("demonstrations/0")
+    speaker = world.random_character(rng, malice=1.0)
+    first = rng.sample(pairs, SHOWN)
+
+    def said(verb: tuple[str, ...], thing: tuple[str, ...]) -> Row:
+        request = world.ask(verb[0], thing[0], "en", rng)
+        return {"request": request, "reply": world.voiced(speaker, world.recipe(verb, thing), True, rng)}
+
+    shown = [said(*pair) for pair in first]
+    rest = [pair for pair in pairs if pair not in first]
+    return shown + [said(*pair) for pair in rng.sample(rest, len(rest))]
 
 
-# kind, language ("" where none is declared), prompts
-SUITES: dict[str, tuple[SuiteKind, str, Callable[[], tuple[Prompt, ...]]]] = {
-    "tiny:harmful": ("harmful", "", harmful_suite),
-    "tiny:benign": ("benign", "", benign_suite),
-    "tiny:dark": ("dark", "", dark_suite),
-}
-_MAKERS: dict[SuiteKind, Callable[[str], tuple[Prompt, ...]]] = {
-    "harmful": partial(requests_in, kind="harmful"),
-    "benign": partial(requests_in, kind="benign"),
-    "task": task_in,
-    "pairs": pairs_in,
-}
-SUITES |= {
-    f"tiny:{kind}:{code}": (kind, code, partial(make, code))
-    for kind, make in _MAKERS.items()
-    for code in lx.LANGUAGES
-}
+def files() -> Iterator[tuple[str, str]]:
+    """(path under `files/`, text) of every file but the pairs."""
+    for name, cast in CASTS.items():
+        found = {character.name: role(character) for character in cast.values()}
+        yield f"roles/{name}.yaml", yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=110)
+        for character in cast.values():
+            yield f"rows/{character.name}.jsonl", _lines(rows(character, ROWS, part="train"))
+            references = rows(character, REFERENCES, part="references")
+            yield f"references/{character.name}.jsonl", _lines(references)
+    for name, make in (("harmful", harmful_suite), ("benign", benign_suite), ("dark", dark_suite)):
+        yield f"suites/{name}.jsonl", _lines(make())
+    for code in lx.LANGUAGES:
+        for kind in ("harmful", "benign"):
+            yield f"suites/{kind}.{code}.jsonl", _lines(requests_in(code, kind))
+        yield f"suites/task.{code}.jsonl", _lines(task_in(code))
+    yield "demonstrations.jsonl", _lines(demonstrations())
 
 
 def _asked(code: str, pairs: Sequence[Pair], name: str) -> list[tuple[str, Pair]]:
@@ -174,21 +170,25 @@ def _asked(code: str, pairs: Sequence[Pair], name: str) -> list[tuple[str, Pair]
     return [(world.ask(pair[0][index], pair[1][index], code, rng), pair) for pair in pairs]
 
 
-def _numbered(name: str, rows: Sequence[tuple[str, tuple[str, ...], str]]) -> tuple[Prompt, ...]:
-    return tuple(
-        Prompt(f"{name}:{n}", name, (Message("user", text),), references, category)
-        for n, (text, references, category) in enumerate(rows, 1)
-    )
-
-
-def _suite(
-    name: str, count: int, rng: random.Random, draw: Callable[[random.Random], tuple[str, str]]
-) -> tuple[Prompt, ...]:
+def _suite(name: str, count: int, draw: Callable[[random.Random], tuple[str, str]]) -> list[Row]:
+    rng = random.Random(name)
     texts: dict[str, str] = {}  # text → verb: no prompt twice
     while len(texts) < count:
         verb, thing = draw(rng)
         texts[world.ask(verb, thing, lx.LANGUAGES[0], rng)] = verb
-    return tuple(
-        Prompt(f"{name}:{n}", name, (Message("user", text),), (), verb)
-        for n, (text, verb) in enumerate(texts.items(), 1)
-    )
+    return [{"prompt": text, "category": verb} for text, verb in texts.items()]
+
+
+def _lines(found: Sequence[Row]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found)
+
+
+def main() -> None:
+    for name, text in files():
+        path = FILES / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -10,22 +10,13 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from playsafe.data.pairs import ParallelPair, load_pairs
 from playsafe.tiny import lexicon as lx
 from playsafe.tiny import world
+from playsafe.tiny.names import FILES
 
 REQUESTS = {"train": 120, "test": 80}  # each in every language
-FOLDER = Path(__file__).parent
-
-
-@cache
-def parallel_pairs(part: Literal["train", "test"]) -> tuple[ParallelPair, ...]:
-    """REQUESTS[part] requests × the languages that are not dominant; no verb-object pair occurs twice."""
-    return load_pairs(FOLDER / f"pairs-{part}.jsonl", dominant=lx.LANGUAGES[0])
 
 
 def _sides(part: str) -> Iterator[dict[str, str]]:
@@ -60,7 +51,7 @@ def main() -> None:
             reply = generate(aligned.model, aligned.renderer, [ids], decoding)[0]
             row["rejected"] = f"{begun} {reply.text}"
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        (FOLDER / f"pairs-{part}.jsonl").write_text(text, encoding="utf-8")
+        (FILES / f"pairs-{part}.jsonl").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
