@@ -63,6 +63,7 @@ class Prompt:
     category: str = ""
     request: str = ""
     prefill: str = ""
+    trial: str = ""
 
     @property
     def plain(self) -> str:

@@ -2,8 +2,9 @@
 
 A run directory belongs to one identity (a hash of everything that can change a number). Opened with
 another identity it is refused, so that no run continues on top of another one's files. JSONL files are
-append-only; a line torn by a kill is cut off when the file is opened again. Where several processes train
-one run (`accelerate launch`), the first one writes and the others only read.
+append-only; a line torn by a kill is cut off when the file is opened again. One process at a time works in
+a run directory (`locked`), and says in events.jsonl what it did. Where several processes train one run
+(`accelerate launch`), the first one writes and the others only read.
 """
 
 from __future__ import annotations
@@ -13,10 +14,17 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from playsafe.errors import BadInput
+
+EVENTS = "events.jsonl"
+_LOCK = ".lock"
 
 
 def canonical(value: Any) -> str:
@@ -101,26 +109,65 @@ def cut_torn_line(path: Path) -> None:
                 handle.truncate(end)
 
 
+@contextmanager
+def locked(path: Path, wait: float = 0.0, name: str = "") -> Iterator[None]:
+    """This process alone works in a directory; BadInput where another one does.
+
+    The operating system gives the lock of a dead process back, so that none is ever stale. wait: seconds to
+    give a process that is just ending. name: of a part of the work, beside which others may be done.
+    """
+    if not is_writer():
+        yield
+        return
+    path.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path / f"{_LOCK}{name}")
+    try:
+        lock.acquire(timeout=wait)
+    except Timeout:
+        last = next(iter(read_jsonl(path / EVENTS)[-1:]), {})
+        who = f" (process {last['pid']}, since {last['time']})" if "pid" in last else ""
+        raise BadInput(
+            f"another process is at work in this directory{who}.",
+            where=str(path),
+            next="Wait until it ends, or stop it and repeat the command.",
+        ) from None
+    try:
+        cut_torn_line(path / EVENTS)
+        yield
+    finally:
+        lock.release()
+
+
+def add_event(path: Path, **event: Any) -> None:
+    """A line of events.jsonl: when, by which process, and what happened."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    append_jsonl(path / EVENTS, [{"time": now, "pid": os.getpid(), **event}])
+
+
+def claim(path: Path, identity: dict[str, Any]) -> None:
+    """Make a directory the one of this identity; BadInput where it is somebody else's."""
+    stored = path / "config.yaml"
+    if stored.exists():
+        _refuse_other(path, read_json(stored), identity)
+        return
+    if path.exists() and any(not _ours(file) for file in path.iterdir()):
+        raise BadInput(
+            "the directory holds other files and no run of ours.",
+            where=str(path),
+            next="Choose another output_dir.",
+        )
+    write_json(stored, identity)  # JSON is YAML
+
+
 class RunDir:
     """One run on disk. `identity` lists everything that can change a number of this run."""
 
     def __init__(self, path: Path, identity: dict[str, Any]) -> None:
         self.path, self.identity = path, identity
-        if not is_writer():
-            return
-        stored = path / "config.yaml"
-        if stored.exists():
-            _refuse_other(path, read_json(stored), identity)
-        else:
-            if path.exists() and any(not _ours(file) for file in path.iterdir()):
-                raise BadInput(
-                    "the directory holds other files and no run of ours.",
-                    where=str(path),
-                    next="Choose another output_dir.",
-                )
-            write_json(stored, identity)  # JSON is YAML
-        for file in path.rglob("*.jsonl"):
-            cut_torn_line(file)
+        if is_writer():
+            claim(path, identity)
+            for file in path.rglob("*.jsonl"):
+                cut_torn_line(file)
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
@@ -133,9 +180,9 @@ class RunDir:
     def finished(self) -> bool:
         return (self.path / "summary.json").exists()
 
-    def reopen(self, outdated: Iterable[str]) -> None:
-        """The run is no longer done; files that rest on other settings are removed."""
-        for name in ("summary.json", *outdated):
+    def drop(self, *files: str) -> None:
+        """Remove files that rest on other settings."""
+        for name in files if is_writer() else ():
             (self / name).unlink(missing_ok=True)
 
     def status(self, stage: str, **details: Any) -> None:
@@ -149,8 +196,8 @@ class RunDir:
 
 
 def _ours(file: Path) -> bool:
-    """Whether a file is what a kill in the middle of `write_text` leaves behind."""
-    return file.name.startswith(".") and file.name.endswith(".tmp")
+    """Whether a file says nothing of a run yet: a lock, events, what a kill in `write_text` leaves behind."""
+    return file.name == EVENTS or file.name.startswith(_LOCK) or file.name.endswith(".tmp")
 
 
 def _refuse_other(path: Path, stored: dict[str, Any], identity: dict[str, Any]) -> None:

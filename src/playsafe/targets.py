@@ -13,6 +13,7 @@ from playsafe.endpoint import Endpoint
 from playsafe.errors import BadInput
 from playsafe.gap import likelihoods
 from playsafe.models.generate import generate
+from playsafe.models.guided import Combine
 from playsafe.records import Completion, LogProb, Message, Prompt
 
 
@@ -36,25 +37,36 @@ class InProcess:
     """A model in this process. A batch always holds the same prompts, so that an interrupted run ends with
     the same replies; a prompt too long for the model is an error of that prompt."""
 
-    def __init__(self, model: Any, renderer: ChatRenderer, config: GenerationConfig) -> None:
+    def __init__(
+        self,
+        model: Any,
+        renderer: ChatRenderer,
+        config: GenerationConfig,
+        contexts: Sequence[str | None] = (),
+        combine: Combine | None = None,
+    ) -> None:
+        """contexts, combine: of a decoder (`playsafe.decoders`)."""
         self.model, self.renderer, self.config = model, renderer, config
+        self.contexts, self.combine = contexts, combine
         self.limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
 
     def answers(
         self, prompts: Sequence[Prompt], system: str | None, found: Collection[str]
     ) -> Iterator[list[Completion]]:
-        ids = {
-            p.id: self.renderer.prompt(p.messages, system=system, prefill=p.prefill, where=p.id)
-            for p in prompts
-        }
+        ids, *others = (
+            {p.id: self.renderer.prompt(p.messages, system=s, prefill=p.prefill, where=p.id) for p in prompts}
+            for s in (system, *self.contexts)
+        )
         order = sorted(prompts, key=lambda p: (len(ids[p.id]), p.id))
         room = self.limit - self.config.max_new_tokens if self.limit else None
-        long = [p for p in order if room is not None and len(ids[p.id]) > room]
-        order = order[: len(order) - len(long)]
+        longest = {p.id: max(len(one[p.id]) for one in (ids, *others)) for p in order}
+        long = [p for p in order if room is not None and longest[p.id] > room]
+        order = [p for p in order if room is None or longest[p.id] <= room]
         for start in range(0, len(order), self.config.batch_size):
             batch = order[start : start + self.config.batch_size]
             if any(p.id not in found for p in batch):
-                replies = generate(self.model, self.renderer, [ids[p.id] for p in batch], self.config)
+                read, *beside = ([one[p.id] for p in batch] for one in (ids, *others))
+                replies = generate(self.model, self.renderer, read, self.config, beside, self.combine)
                 pairs = zip(batch, replies, strict=True)
                 yield [
                     Completion(p.id, p.suite, g.text, g.tokens, g.finish)
@@ -65,7 +77,7 @@ class InProcess:
         missing = [p for p in long if p.id not in found]
         if missing:
             yield [
-                Completion(p.id, p.suite, "", 0, "error", f"a prompt of {len(ids[p.id])} tokens is {problem}")
+                Completion(p.id, p.suite, "", 0, "error", f"a prompt of {longest[p.id]} tokens is {problem}")
                 for p in missing
             ]
 

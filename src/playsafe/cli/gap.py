@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from playsafe.cli.screen import Json, Quiet, Screen, Set, quieten
+from playsafe.cli.screen import Json, Quiet, Screen, Set
 from playsafe.errors import BadInput
+from playsafe.progress import quieten
 
 app = typer.Typer()
 PLAIN = "no system turn"

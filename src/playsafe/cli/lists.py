@@ -9,7 +9,9 @@ import typer
 from rich.table import Table
 
 from playsafe.cli.runs import study_of
-from playsafe.cli.screen import Config, Json, Screen, Set, quieten
+from playsafe.cli.screen import Config, Json, Screen, Set
+from playsafe.errors import BadInput
+from playsafe.progress import quieten
 
 app = typer.Typer()
 data_app = typer.Typer(help="Look at training data before training.", no_args_is_help=True)
@@ -29,23 +31,30 @@ def data_preview(
 
     from playsafe.data.chat import preview
     from playsafe.data.roles import find_role
+    from playsafe.streams.role import data, fitted
+    from playsafe.study.resident import Resident
 
     screen = Screen(False, as_json)
-    study = study_of(config, overrides, screen)
-    chosen = find_role(study.roles, role) if role else study.roles[0]
-    shown = []
-    for dialogue, fitted in study.fitted(chosen)[:rows]:
-        if fitted.rendered is None:
-            screen.out.print(f"{dialogue.id}: dropped, {fitted.length} tokens", markup=False)
+    resident = Resident(study_of(config, overrides), screen)
+    known = list(resident.roles.values())
+    if not known:
+        raise BadInput(
+            "the study has no roles.", where="roles", next="`playsafe data pairs` shows its pairs."
+        )
+    chosen = find_role(known, role) if role else known[0]
+    material, shown = resident.material(chosen), []
+    for dialogue, fit in fitted(material, chosen)[:rows]:
+        if fit.rendered is None:
+            screen.out.print(f"{dialogue.id}: dropped, {fit.length} tokens", markup=False)
             continue
-        spans = preview(study.aligned.renderer, fitted.rendered)
+        spans = preview(resident.aligned().renderer, fit.rendered)
         text = Text()
         for piece, trained in spans:
             text.append(piece, style="bold green" if trained else "dim")
-        screen.out.print(Text(f"{dialogue.id} · {fitted.length} tokens, {fitted.outcome}", style="bold"))
+        screen.out.print(Text(f"{dialogue.id} · {fit.length} tokens, {fit.outcome}", style="bold"))
         screen.out.print(text, soft_wrap=True)
-        shown.append({"id": dialogue.id, "tokens": fitted.length, "spans": spans})
-    counts = study.data(chosen).counts
+        shown.append({"id": dialogue.id, "tokens": fit.length, "spans": spans})
+    counts = data(material, chosen).counts
     screen.out.print(", ".join(f"{key} {value}" for key, value in counts.items()), highlight=False)
     screen.result({"rows": shown, "counts": counts})
 

@@ -2,41 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
-from playsafe.cli.screen import Config, Gate, Json, Quiet, Screen, Set, quieten
+from playsafe.cli.screen import Config, Gate, Json, Quiet, Screen, Set
 from playsafe.errors import BadInput
+from playsafe.progress import quieten
 
 if TYPE_CHECKING:
-    from playsafe.assess import Study
+    from playsafe.config import StudyConfig
+    from playsafe.study.run import Outcome
 
 app = typer.Typer()
 GATE_ROWS = 20  # decisions on the screen
 
 
-def study_of(config: Path, overrides: list[str] | None, screen: Screen, **changes: Any) -> Study:
+def study_of(config: Path | None, overrides: list[str] | None, **changes: Any) -> StudyConfig:
+    """The study as it is configured; libraries are quiet from here on."""
     from playsafe.config import load_study
 
-    study_config = load_study(config, overrides, changes)
+    found = load_study(config, overrides, changes)
     quieten()
-    from playsafe.assess import Study
-
-    return Study(study_config, screen)
+    return found
 
 
 def _gates(gate: list[str] | None) -> dict[str, Any]:
     return {"gates": gate} if gate else {}
 
 
-def _finish(root: Path, screen: Screen) -> None:
-    """Table, page and directories of a study; exit code 1 when a gate is not passed."""
+def _failures(outcomes: Sequence[Outcome], screen: Screen) -> int:
+    """Say which jobs failed or were blocked by them; the exit code that follows, 0 where all went well."""
+    for outcome in outcomes:
+        if outcome.state == "failed":
+            screen.error(f"{outcome.job.label}: {outcome.error}")
+    blocked = sum(outcome.state == "blocked" for outcome in outcomes)
+    if blocked:
+        screen.note(f"{blocked} jobs wait for those; repeat the command to try again")
+    return max((outcome.exit_code for outcome in outcomes), default=0)
+
+
+def _finish(root: Path, outcomes: Sequence[Outcome], screen: Screen) -> None:
+    """Table, page and directories of a study; exit code 1 when a gate is not passed; where jobs failed, that of
+    the worst failure."""
     from playsafe.report import gate_table, interval_note, load_study_runs, summary_table, write_page
 
-    runs = load_study_runs(root)
+    code = _failures(outcomes, screen)
+    try:
+        runs = load_study_runs(root)
+    except BadInput:
+        if code:
+            raise typer.Exit(code) from None
+        raise
     page = write_page(root)
     columns, rows = summary_table(runs)
     table = Table(*columns, title=runs.name)
@@ -55,8 +75,8 @@ def _finish(root: Path, screen: Screen) -> None:
         "table": [dict(zip(columns, r, strict=True)) for r in rows],
     }
     screen.result(found | ({"gates": gates, "passed": passed} if gates else {}))
-    if not passed:
-        raise typer.Exit(1)
+    if code or not passed:
+        raise typer.Exit(code or 1)
 
 
 def _gate_rows(gates: list[dict[str, str]]) -> Table:
@@ -71,6 +91,26 @@ def _gate_rows(gates: list[dict[str, str]]) -> Table:
     return table
 
 
+Only = Annotated[
+    list[str] | None,
+    typer.Option(help="score, train, edit, answer, judge, measure; failed or missing jobs"),
+]
+Limit = Annotated[int | None, typer.Option(help="so many jobs that are not done yet", min=1)]
+Shard = Annotated[str | None, typer.Option(help="i/n: the i-th of n parts, by role", metavar="I/N")]
+ExecutorName = Annotated[str, typer.Option("--executor", help="here, processes")]
+Workers = Annotated[int | None, typer.Option(help="processes; as many as cores when absent", min=1)]
+
+
+def shard_of(text: str | None) -> tuple[int, int] | None:
+    """(i, n) of "i/n"."""
+    if text is None:
+        return None
+    first, _, parts = text.partition("/")
+    if not (first.isdecimal() and parts.isdecimal() and 1 <= int(first) <= int(parts)):
+        raise BadInput(f"{text!r} is no part of a study.", where="--shard", allowed="1/4 to 4/4, for example")
+    return int(first), int(parts)
+
+
 @app.command()
 def quickstart(
     out: Annotated[Path, typer.Option("--out", help="where the study goes")] = Path("runs/quickstart"),
@@ -80,56 +120,84 @@ def quickstart(
     quiet: Quiet = False,
 ) -> None:
     """The whole study on the embedded model: score, train, evaluate and report, offline, on a CPU."""
+    from playsafe import api
     from playsafe.tiny import QUICKSTART
 
     screen = Screen(quiet, as_json)
-    study = study_of(QUICKSTART, overrides, screen, output_dir=str(out), **_gates(gate))
-    study.run()
-    _finish(study.root, screen)
+    study = study_of(QUICKSTART, overrides, output_dir=str(out), **_gates(gate))
+    _finish(out, api.run(study, reporter=screen), screen)
 
 
 @app.command()
 def run(
-    config: Config, overrides: Set = None, gate: Gate = None, as_json: Json = False, quiet: Quiet = False
+    config: Config,
+    overrides: Set = None,
+    gate: Gate = None,
+    only: Only = None,
+    limit: Limit = None,
+    shard: Shard = None,
+    executor: ExecutorName = "here",
+    workers: Workers = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
-    """The whole study: every role, method and seed, then the page. Repeat the command to continue."""
+    """The whole study: every role, arm and seed, then the page. Repeat the command to continue.
+
+    A job that fails is reported and the rest goes on; the exit code is that of the worst failure.
+    """
+    from playsafe import api
+
     screen = Screen(quiet, as_json)
-    study = study_of(config, overrides, screen, **_gates(gate))
-    study.run()
-    _finish(study.root, screen)
+    study = study_of(config, overrides, **_gates(gate))
+    outcomes = api.run(
+        study,
+        only=only or (),
+        limit=limit,
+        shard=shard_of(shard),
+        executor=executor,
+        workers=workers,
+        reporter=screen,
+    )
+    _finish(Path(study.output_dir), outcomes, screen)
 
 
 @app.command()
 def score(config: Config, overrides: Set = None, as_json: Json = False, quiet: Quiet = False) -> None:
     """RDS: log-probabilities of every row under the role prompt and under role + unsafe prompt."""
+    from playsafe import api
+    from playsafe.rundir import read_json
+
     screen = Screen(quiet, as_json)
-    study = study_of(config, overrides, screen)
-    if not study.roles:
-        raise BadInput(
-            "a study without roles has no rows to score.", where="roles", next="Use `playsafe run`."
-        )
-    study.open()
-    threshold = study.config.scoring.threshold
+    study = study_of(config, overrides)
+    outcomes = api.score(study, screen)
+    code = _failures(outcomes, screen)
     table, found = Table("role", "rows", "flagged", "share"), {}
-    for role in study.roles:
-        scores = study.score(role)
-        flagged = sum(s.gap > threshold for s in scores.values())
-        found[role.name] = {"rows": len(scores), "flagged": flagged}
-        table.add_row(role.name, str(len(scores)), str(flagged), f"{flagged / max(1, len(scores)):.1%}")
+    for job in (outcome.job for outcome in outcomes if outcome.state in ("done", "fresh")):
+        summary = read_json(Path(study.output_dir) / job.place / "summary.json")
+        rows, flagged = summary["rows"], summary["flagged"]
+        found[str(job.role)] = {"rows": rows, "flagged": flagged}
+        table.add_row(job.role, str(rows), str(flagged), f"{flagged / max(1, rows):.1%}")
     screen.out.print(table)
     screen.result(found)
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()
 def train(config: Config, overrides: Set = None, as_json: Json = False, quiet: Quiet = False) -> None:
     """Train every cell of the study; writes adapters (or models) and train.jsonl."""
+    from playsafe import api
+
     screen = Screen(quiet, as_json)
-    study = study_of(config, overrides, screen)
-    study.open()
-    paths = [str(study.train(cell).path) for cell in study.cells()]
+    study = study_of(config, overrides)
+    outcomes = api.train(study, screen)
+    made = [o.job for o in outcomes if o.job.kind != "score" and o.state in ("done", "fresh")]
+    paths = [str(Path(study.output_dir) / job.place) for job in made]
     for path in paths:
         screen.out.print(path, soft_wrap=True, highlight=False)
     screen.result(paths)
+    if code := _failures(outcomes, screen):
+        raise typer.Exit(code)
 
 
 @app.command()
@@ -157,8 +225,8 @@ def evaluate(
 
     Exit code 1 when a gate is not passed.
     """
-    from playsafe.audit import parse_targets
-    from playsafe.config import load_study
+    from playsafe import api
+    from playsafe.cli.targets import parse_targets
 
     screen = Screen(quiet, as_json)
     changes: dict[str, Any] = _gates(gate)
@@ -166,21 +234,15 @@ def evaluate(
         changes["output_dir"] = str(out)
     named = parse_targets(adapter or (), completions or (), endpoint, endpoint_model)
     if named:
-        changes["targets"] = named
-    study_config = load_study(config, overrides, changes)
-    quieten()
-    if config is None or study_config.targets:
-        from playsafe.audit import Audit
-
-        audit = Audit(study_config, screen)
-        audit.run()
-        _finish(audit.root, screen)
-    else:
-        from playsafe.assess import Study
-
-        study = Study(study_config, screen)
-        study.evaluate_trained()
-        _finish(study.root, screen)
+        changes |= {"targets": named, "methods": [], "arms": []}
+    study = study_of(config, overrides, **changes)
+    if config is None and not study.targets:
+        raise BadInput(
+            "there is no target to evaluate.",
+            where="targets",
+            next="Name one: --adapter NAME=DIR, --endpoint URL or --completions FILE.",
+        )
+    _finish(Path(study.output_dir), api.evaluate(study, screen), screen)
 
 
 @app.command()

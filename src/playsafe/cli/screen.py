@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,20 +63,12 @@ class Screen:
 
             yield advance
 
+    def error(self, text: str) -> None:
+        Console(stderr=True, soft_wrap=True).print(f"error: {text}", markup=False, highlight=False)
+
     def note(self, text: str) -> None:
         self.log.print(f"note: {text}", markup=False, highlight=False)
 
     def result(self, value: Any) -> None:
         if self.as_json:
             sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
-
-
-def quieten() -> None:
-    """Libraries keep their own bars and pings to themselves; progress is ours to show."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-    import transformers
-
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()

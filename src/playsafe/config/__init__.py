@@ -3,6 +3,7 @@
 Key names are those of TRL, Axolotl and `transformers.TrainingArguments` where they exist there.
 """
 
+from playsafe.config.arms import ArmConfig, DecodeConfig, EditConfig
 from playsafe.config.evaluation import (
     AttackConfig,
     EndpointConfig,
@@ -16,6 +17,7 @@ from playsafe.config.evaluation import (
 )
 from playsafe.config.study import StudyConfig, load_study
 from playsafe.config.training import (
+    NOT_NUMBERS,
     DataConfig,
     LoraSettings,
     MethodConfig,
@@ -30,8 +32,12 @@ from playsafe.config.training import (
 from playsafe.settings import Section
 
 __all__ = [
+    "NOT_NUMBERS",
+    "ArmConfig",
     "AttackConfig",
     "DataConfig",
+    "DecodeConfig",
+    "EditConfig",
     "EndpointConfig",
     "EvaluationConfig",
     "GenerationConfig",

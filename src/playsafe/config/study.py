@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from playsafe.config.arms import ArmConfig
 from playsafe.config.evaluation import EvaluationConfig, TargetConfig
 from playsafe.config.training import (
     DataConfig,
@@ -36,8 +37,10 @@ class StudyConfig(Section):
     scoring: ScoringConfig = Field(default_factory=ScoringConfig)
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     methods: list[MethodConfig] = Field(
-        default_factory=lambda: [MethodConfig(name="sft"), MethodConfig(name="sarft")]
+        default_factory=lambda: [MethodConfig(name="sft"), MethodConfig(name="sarft")],
+        description="each an arm of its own; none where `arms` stand alone",
     )
+    arms: list[ArmConfig] = Field(default_factory=list)
     seeds: list[int] = Field(default_factory=lambda: [0], min_length=1)
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
     targets: list[TargetConfig] = Field(default_factory=list, description="evaluated instead of the grid")
@@ -62,6 +65,23 @@ class StudyConfig(Section):
         if len(set(keys)) < len(keys) or any(method.key == "base" for method in methods):
             raise ValueError("labels of methods must differ in letters or digits, and none may be 'base'")
         return methods
+
+    @model_validator(mode="before")
+    @classmethod
+    def _arms_alone(cls, raw: Any) -> Any:
+        alone = isinstance(raw, dict) and raw.get("arms") and "methods" not in raw
+        return {**raw, "methods": []} if alone else raw
+
+    @model_validator(mode="after")
+    def _arms_in_order(self) -> StudyConfig:
+        known = ["base", *(method.key for method in self.methods)]
+        for arm in self.arms:
+            if slug(arm.name) in map(slug, known):
+                raise ValueError(f"two arms are called {arm.name!r}")
+            if arm.source is not None and arm.source not in known:
+                raise ValueError(f"no arm {arm.source!r} stands before {arm.name!r}, which is made from it")
+            known.append(arm.name)
+        return self
 
     @field_validator("seeds")
     @classmethod

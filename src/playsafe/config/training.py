@@ -106,6 +106,9 @@ class LoraSettings(Section):
     init_lora_weights: bool | str = True
 
 
+NOT_NUMBERS = frozenset({"save_steps", "logging_steps", "report_to", "gap_steps", "gap_pairs"})  # of training
+
+
 class TrainingConfig(Section):
     """Settings of every training run. `extra` goes to `transformers.TrainingArguments` as it is."""
 

@@ -8,9 +8,11 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from transformers import GenerationConfig as HFGenerationConfig
+from transformers import LogitsProcessorList
 
 from playsafe.config import GenerationConfig
 from playsafe.data.chat import ChatRenderer
+from playsafe.models.guided import Combine, Context, Guided, left_padded
 
 
 class Generated(NamedTuple):
@@ -39,18 +41,23 @@ def decoding(model: Any, renderer: ChatRenderer, config: GenerationConfig) -> HF
 
 @torch.no_grad()
 def generate(
-    model: Any, renderer: ChatRenderer, prompts: Sequence[Sequence[int]], config: GenerationConfig
+    model: Any,
+    renderer: ChatRenderer,
+    prompts: Sequence[Sequence[int]],
+    config: GenerationConfig,
+    contexts: Sequence[Sequence[Sequence[int]]] = (),
+    combine: Combine | None = None,
 ) -> list[Generated]:
     """One reply to each prompt (token ids). Sampling is seeded by config.seed and the prompts themselves,
-    so that a batch gives the same replies whenever it is run."""
+    so that a batch gives the same replies whenever it is run.
+
+    contexts: further contexts, each with a prompt for each of `prompts`, whose next-token log-probabilities
+    `combine` joins to those of the prompts.
+    """
     settings = decoding(model, renderer, config)
     pad = settings.pad_token_id
-    width = max(len(ids) for ids in prompts)
-    ids_BT = torch.full((len(prompts), width), pad, dtype=torch.long)
-    attention_BT = torch.zeros(len(prompts), width, dtype=torch.long)
-    for i, ids in enumerate(prompts):
-        ids_BT[i, width - len(ids) :] = torch.tensor(ids)
-        attention_BT[i, width - len(ids) :] = 1
+    ids_BT, attention_BT = left_padded(prompts, pad)
+    guides = [] if combine is None else [Guided([Context(model, c, pad) for c in contexts], combine)]
     seed = hashlib.sha256(f"{config.seed}{[list(p) for p in prompts]}".encode()).digest()
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(int.from_bytes(seed[:7], "big"))
@@ -58,8 +65,9 @@ def generate(
             input_ids=ids_BT.to(model.device),
             attention_mask=attention_BT.to(model.device),
             generation_config=settings,
+            logits_processor=LogitsProcessorList(guides),
         )
-    return [_cut(row[width:].tolist(), renderer) for row in output]
+    return [_cut(row[ids_BT.shape[1] :].tolist(), renderer) for row in output]
 
 
 def _cut(ids: list[int], renderer: ChatRenderer) -> Generated:

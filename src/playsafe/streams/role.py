@@ -16,9 +16,7 @@ from playsafe.terms import Loss
 
 def data(material: Material, role: Role) -> RoleData:
     """Training rows and references of a role, read once."""
-    config = material.config
-    where = config.roles.path if config.roles is not None else ""
-    return material.once(("data", role.name), lambda: sources.role_data(config.data, where, role))
+    return material.once(("data", role.name), lambda: sources.role_data(material.config.data, role))
 
 
 def fitted(material: Material, role: Role) -> list[tuple[Dialogue, Fitted]]:

@@ -52,15 +52,15 @@ def check_study(config: StudyConfig) -> None:
 
 
 def _check_rows(method: MethodConfig, config: StudyConfig) -> None:
-    taken = methods.get(method.name).pairs(methods.parse_options(method))
+    loss = methods.loss_of(methods.get(method.name), methods.parse_options(method))
     where = f"methods.{method.key}"
-    if taken is not None and config.pairs is None:
+    if "pairs" in loss.streams and config.pairs is None:
         raise BadInput(
             "the method trains on preference pairs, and the study has none.",
             where=where,
             next="Add a section `pairs`.",
         )
-    if taken is None and config.roles is None:
+    if config.roles is None and loss.streams == ["role"]:
         raise BadInput(
             "the method trains on a role's rows, and the study has no role.",
             where=where,

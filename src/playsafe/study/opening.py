@@ -1,0 +1,120 @@
+"""What is refused before the first long computation: bad rows, faulty pairs, another study's directory."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from playsafe import methods
+from playsafe.config import NOT_NUMBERS, StudyConfig, TargetConfig
+from playsafe.errors import BadInput
+from playsafe.methods import loss_of
+from playsafe.provenance import environment
+from playsafe.rundir import claim, is_writer, slug, write_json
+from playsafe.streams import of_loss, pairs, role
+from playsafe.study.arms import knows_model, trains
+from playsafe.study.replies import existing
+from playsafe.study.resident import SCHEMA, Resident
+from playsafe.targets import Recorded
+from playsafe.training.arguments import check_settings, check_study, training_arguments
+
+
+def open_study(resident: Resident) -> None:
+    """Read all rows and claim the output directory. Raises BadInput and CheckFailed."""
+    config = resident.config
+    for target in config.targets:
+        _check_source(target, len(config.evaluation.system))
+    identity: dict[str, object] = {"schema": SCHEMA, "kind": "audit"}
+    if trains(config):
+        _check_roles(resident)
+        check_study(config)
+        identity = _open_grid(resident)
+    if is_writer():
+        claim(resident.root, identity)
+    write_json(resident.root / "study.json", config.model_dump())
+    write_json(resident.root / "provenance.json", environment())
+    if knows_model(config):
+        resident.aligned()
+
+
+def _open_grid(resident: Resident) -> dict[str, object]:
+    """Everything that is trained on is read; returns what the directory belongs to."""
+    config = resident.config
+    streams: dict[str, object] = {}
+    for method in [arm.method for arm in resident.arms.values() if arm.method is not None]:
+        chosen = methods.get(method.name)
+        loss = loss_of(chosen, methods.parse_options(method))
+        streams |= of_loss(chosen, loss, f"methods.{method.key}")
+    for one in resident.roles.values():
+        role.fitted(resident.material(one), one)
+    first = next(iter(resident.roles.values()), None)
+    material = resident.material(first)
+    if "pairs" in streams:
+        pairs.rendered(material)
+        found = pairs.data(material)
+        if found.faults:
+            kinds = Counter(fault.kind for fault in found.faults)
+            listed = ", ".join(f"{kind} {number}" for kind, number in sorted(kinds.items()))
+            resident.reporter.note(
+                f"the pairs have faults ({listed}), {found.counts['faulty']} are dropped for them; "
+                "`playsafe data pairs` lists them"
+            )
+    if config.training.gap_steps:
+        resident.gap_probe(first)
+    check_settings(config.training)
+    training_arguments(config.training, resident.root, seed=0, device=resident.aligned().device)
+    return {
+        **resident.model_identity,
+        "data": config.data.model_dump(),
+        "training": config.training.model_dump(exclude=set(NOT_NUMBERS)),
+        "scoring": {"threshold": config.scoring.threshold},
+        "pairs": config.pairs and config.pairs.model_dump(),
+    }
+
+
+def _check_roles(resident: Resident) -> None:
+    names = [slug(name) for name in resident.roles]
+    twice = next((n for n in names if names.count(n) > 1), None)
+    if twice:
+        raise BadInput(
+            f"two roles would share the directory {twice!r}.",
+            where="roles.names",
+            next="Name each role once; names must differ in letters or digits.",
+        )
+    if not names and resident.config.roles is not None:
+        raise BadInput(
+            "the study has no role.", where="roles.names", next="`roles: null` is a study without roles."
+        )
+
+
+def check_targets(config: StudyConfig) -> None:
+    """Refuse targets that cannot be asked, before any file is read."""
+    named = next((target for target in config.targets if target.role), None)
+    if named is not None and config.roles is None:
+        raise BadInput(
+            "the study has no roles.", where=f"targets.{named.name}", next="Set roles, or leave the role out."
+        )
+    if "role" in config.evaluation.system and any(target.role is None for target in config.targets):
+        raise BadInput(
+            "a target without a role cannot be asked under its role prompt.",
+            where="evaluation.system",
+            next="Name the target's role, or ask with system none or empty.",
+        )
+
+
+def _check_source(target: TargetConfig, turns: int) -> None:
+    """Refuse files and directories that cannot answer."""
+    where = f"targets.{target.name}"
+    if target.adapter is not None and not existing(target.adapter).is_dir():
+        raise BadInput(
+            f"{target.adapter} is no directory.", where=where, next="Give the adapter's directory."
+        )
+    if target.completions is not None:
+        if not existing(target.completions).is_file():
+            raise BadInput(f"{target.completions} is no file.", where=where, next="Give the file of replies.")
+        if turns > 1:
+            raise BadInput(
+                "recorded replies answer under one system turn, the study asks under several.",
+                where=where,
+                next="Set evaluation.system to the turn that was used.",
+            )
+        Recorded(existing(target.completions))

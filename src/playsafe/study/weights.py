@@ -1,0 +1,192 @@
+"""Jobs that make weights: scores of rows, training, edits of finished weights."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+
+from playsafe import edits, methods, scorers
+from playsafe.config import NOT_NUMBERS, ModelConfig
+from playsafe.data.rows import Example
+from playsafe.errors import BadInput
+from playsafe.evaluation import Begin
+from playsafe.methods import Method, Scored, loss_of
+from playsafe.models.loading import attach_adapter, load_weights
+from playsafe.records import Role, Subset
+from playsafe.rundir import RunDir, read_json, read_jsonl, write_json, write_jsonl
+from playsafe.scorers import Work
+from playsafe.streams import of_loss
+from playsafe.streams.role import data, fitted
+from playsafe.study.arms import Cell, scores_place, source_of
+from playsafe.study.resident import Resident, alone
+from playsafe.training import train as train_model
+
+DONE = "training.json"  # the last file that a job of these writes
+
+
+def score(resident: Resident, scorer_name: str, role: Role, begin: Begin) -> dict[str, float]:
+    """A scorer's number for each of a role's training rows, by id."""
+    scorer, material, settings = scorers.get(scorer_name), resident.material(role), resident.config.data
+    rows = [(d, f) for d, f in fitted(material, role) if f.rendered is not None]
+    identity = {
+        "kind": "scores",
+        "scorer": scorer_name,
+        "data": data(material, role).hash,
+        "length": [settings.max_length, settings.overlong, resident.config.training.system],
+    }
+    run = resident.open(scores_place(role.name, scorer_name), {**resident.model_identity, **identity})
+    path = run / "scores.jsonl"
+    if not run.finished:
+        alone("score")
+        begin()
+        run.status("scoring", rows=len(rows))
+        shown = [{"id": d.id, "user": d.messages[-1].content, "reply": d.reply} for d, _ in rows]
+        write_jsonl(run / "rows.jsonl", shown)
+        aligned = resident.aligned()
+        with resident.reporter.task(f"score {role.name}", len(rows)) as advance:
+            scorer.score(Work(aligned.model, aligned.renderer, role, rows, resident.config, path, advance))
+        values = [scorer.value(line) for line in read_jsonl(path)]
+        flagged = sum(value > resident.config.scoring.threshold for value in values)
+        about = {"role": role.name, "kind": "scores", "scorer": scorer_name}
+        run.finish({**about, "rows": len(values), "flagged": flagged})
+    return {line["id"]: scorer.value(line) for line in read_jsonl(path)}
+
+
+def weights_run(resident: Resident, cell: Cell) -> RunDir:
+    """The run directory of a cell whose weights are made here."""
+    role = resident.roles[cell.role] if cell.role is not None else None
+    config, material = resident.config, resident.material(role)
+    identity: dict[str, Any] = {"kind": "run", "role": role.name if role is not None else None}
+    if cell.arm.edit is not None:
+        source = source_of(cell, resident.arms)
+        assert source is not None, "the configuration refuses edits of the aligned model"
+        options = edits.parse_options(cell.arm.edit).model_dump()
+        identity |= {"from": weights_run(resident, source).digest, "edit": [cell.arm.edit.name, options]}
+    else:
+        method, options = method_of(cell)
+        streams = of_loss(method, loss_of(method, options), f"methods.{cell.arm.key}")
+        identity |= {
+            "streams": {name: stream.identity(material) for name, stream in streams.items()},
+            "method": [method.name, options.model_dump()],
+            "seed": cell.seed,
+            "training": config.training.model_dump(exclude=set(NOT_NUMBERS)),
+            "length": [config.data.max_length, config.data.overlong],
+        }
+    return resident.open(cell.place, {**resident.model_identity, **identity})
+
+
+def method_of(cell: Cell) -> tuple[Method, Any]:
+    """The method of a trained cell and its options."""
+    assert cell.arm.method is not None, "the cell is not trained"
+    return methods.get(cell.arm.method.name), methods.parse_options(cell.arm.method)
+
+
+def train(resident: Resident, cell: Cell, begin: Begin) -> None:
+    """Train one cell; the run directory then holds training.json and the weights."""
+    config, run = resident.config, weights_run(resident, cell)
+    if (run / DONE).exists():
+        gaps = any(key.startswith("gap:") for line in read_jsonl(run / "train.jsonl") for key in line)
+        if config.training.gap_steps and not gaps:
+            resident.reporter.note(f"{cell.label} was trained before, without its reward gap being logged")
+        return
+    begin()
+    method, options = method_of(cell)
+    examples, about = _rows(resident, cell, run, method, options)
+    run.status("training", rows=len(examples))
+    role = resident.roles[cell.role] if cell.role is not None else None
+    renderer = resident.aligned().renderer
+    try:
+        with resident.reporter.task(f"train {cell.label}", None) as advance:
+            result = train_model(
+                resident.aligned().model,
+                method,
+                options,
+                examples,
+                config.training,
+                run.path,
+                seed=cell.seed or 0,
+                pad_id=resident.material(role).pad_id,
+                end_of_turn=renderer.end_of_turn,
+                second_model=lambda: load_weights(config.model),
+                gaps=resident.gap_probe(role) if config.training.gap_steps else None,
+                progress=lambda step, total: advance(1, total),
+            )
+    finally:
+        if config.training.lora is None:
+            resident.forget()  # trained in place
+    if config.training.lora is None:
+        renderer.tokenizer.save_pretrained(run / "model")  # so that the directory is a model of its own
+    write_json(run / DONE, {**result, **about})
+
+
+def _rows(
+    resident: Resident, cell: Cell, run: RunDir, method: Method, options: Any
+) -> tuple[list[Example], dict[str, Any]]:
+    """What a cell is trained on, stream by stream, and what training.json says of it."""
+    role = resident.roles[cell.role] if cell.role is not None else None
+    scorer = method.scorer(options)
+
+    def select(ids: Sequence[str]) -> Subset:
+        values = score(resident, scorer, role, lambda: None) if scorer and role is not None else {}
+        scored = Scored(values, resident.config.scoring.threshold)
+        subset = method.select(ids, scored, options, cell.seed or 0)
+        chosen = {"rule": subset.rule, "threshold": subset.threshold, "share": subset.share}
+        write_json(run / "subset.json", {**chosen, "ids": sorted(subset.ids)})
+        return subset
+
+    material, loss = resident.material(role, select), loss_of(method, options)
+    examples: list[Example] = []
+    about: dict[str, Any] = {"share": None, "rule": "none", "counts": {}}
+    for name, stream in of_loss(method, loss, f"methods.{cell.arm.key}").items():
+        made = stream.rows(material, loss.on(name), len(examples))
+        examples += made.examples
+        about |= made.about
+    return examples, about
+
+
+def edit(resident: Resident, cell: Cell, begin: Begin) -> None:
+    """Weights made from another arm's, without training."""
+    run, source = weights_run(resident, cell), source_of(cell, resident.arms)
+    if (run / DONE).exists() or source is None or cell.arm.edit is None:
+        return
+    begin()
+    run.status("editing")
+    given = trained(resident, source)
+    settings = read_json(given / "adapter_config.json") if (given / "adapter_config.json").exists() else None
+    state = resident.aligned().model.state_dict() if settings is None else {}
+    out = run / given.name
+    shutil.copytree(given, out, dirs_exist_ok=True)
+    options, change = edits.parse_options(cell.arm.edit), edits.get(cell.arm.edit.name)
+    files = {path: load_file(path) for path in sorted(given.glob("*.safetensors"))}
+    tuned = {name: tensor for tensors in files.values() for name, tensor in tensors.items()}
+    made = change.apply(edits.Weights(tuned, state.__getitem__, settings), options)
+    for path, tensors in files.items():
+        save_file({name: made[name].contiguous() for name in tensors}, out / path.name, {"format": "pt"})
+    before = read_json(given.parent / DONE)
+    about = {key: before.get(key) for key in ("share", "rule", "counts")}
+    write_json(run / DONE, {"edit": cell.arm.edit.name, "from": source.place, **about})
+
+
+def trained(resident: Resident, cell: Cell) -> Path:
+    """Directory of a cell's finished weights; BadInput where they are not made yet."""
+    run = resident.root / cell.place
+    if not (run / DONE).exists():
+        raise BadInput(
+            f"{cell.label} is not trained yet.", where=str(run), next="Run `playsafe run STUDY.yaml`."
+        )
+    return run / ("adapter" if (run / "adapter").exists() else "model")
+
+
+def tuned_model(resident: Resident, cell: Cell) -> Any:
+    """What was trained: its adapter on the resident model, or a model of its own."""
+    place = trained(resident, cell)
+    if place.name == "adapter":
+        return attach_adapter(resident.aligned().model, place)
+    placement = resident.config.model.model_dump(
+        include={"device", "dtype", "attn_implementation", "trust_remote_code"}
+    )
+    return load_weights(ModelConfig(name_or_path=str(place.resolve()), **placement))
