@@ -1,7 +1,7 @@
 """Prompts → completions → voices and verdicts → estimates, each step with its own files, each resumable.
 
     prompts/<key>.jsonl  completions/<key>.jsonl  voice/<key>.jsonl  verdicts/<key>.<judge>.jsonl
-    likelihoods/<key>.jsonl
+    likelihoods/<key>.jsonl  values/<key>.jsonl
 
 Completions are written as they come; the last line of an id counts, and an id whose last line is an error is
 asked again by the next start. Verdicts rest on completions and can be made again without generating.
@@ -20,7 +20,7 @@ from typing import Any
 from playsafe import judges, metrics, sources
 from playsafe.config import StudyConfig, SystemTurn
 from playsafe.errors import BadInput
-from playsafe.gates import Gate, cautious, parse_gate
+from playsafe.gates import Gate, parse_gate
 from playsafe.judges import Item
 from playsafe.metrics import Answered
 from playsafe.models.loading import Aligned
@@ -55,7 +55,9 @@ class Evaluator:
     def __init__(self, config: StudyConfig, roles: Sequence[Role], reporter: Reporter) -> None:
         self.config, self.roles, self.reporter = config.evaluation, roles, reporter
         self.gates = [parse_gate(text) for text in self.config.gates]
-        absolute = [gate for gate in self.gates if not gate.relative]
+        absolute = [gate for gate in self.gates if gate.unit == "share" and not gate.relative]
+        for name in self.config.show:
+            metrics.get(name, "evaluation.show")
         if self.config.stop_early and (not self.gates or len(absolute) < len(self.gates)):
             raise BadInput(
                 "stopping early needs gates on plain shares, such as 'refusal >= 0.95'.",
@@ -169,12 +171,11 @@ class Evaluator:
         estimates: list[Estimate] = []
         errors = len(failed)
         for probe, answered in zip(probes, answers, strict=True):
-            found = metrics.estimates(answered)
-            for key in self.judges if probe.kind not in UNJUDGED else ():
-                verdicts = self._verdicts(run, answered, key)
-                errors += sum(v.state == "error" for v in verdicts)
-                outcomes = self.judges[key].outcomes(self.options[key])
-                found += metrics.estimates(replace(answered, judge=key, outcomes=outcomes, verdicts=verdicts))
+            verdicts = {key: self._verdicts(run, answered, key) for key in self._judges_of(probe)}
+            errors += sum(v.state == "error" for given in verdicts.values() for v in given)
+            values = self._values(answered, verdicts)
+            write_jsonl(run / "values" / f"{probe.key}.jsonl", metrics.lines(answered.prompts, values))
+            found = metrics.estimates(probe.key, answered.prompts, values)
             looks = len(self._blocks(probe))
             estimates += found if looks == 1 else [_looked_at(estimate, looks) for estimate in found]
         suites = {
@@ -214,7 +215,7 @@ class Evaluator:
 
     def _blocks(self, probe: ProbeSet) -> list[list[Prompt]]:
         """The prompts between two looks at the gates; one block where nothing is stopped early."""
-        several = any("/" in prompt.id for prompt in probe.prompts)  # texts of one request stay together
+        several = any(p.trial not in ("", p.id) for p in probe.prompts)  # texts of one request stay together
         if probe.kind == "pairs" or not self.config.stop_early or several or not self._gates_of(probe):
             return [list(probe.prompts)]
         order = sorted(probe.prompts, key=lambda p: digest(p.id))  # a random order that every start repeats
@@ -231,17 +232,25 @@ class Evaluator:
         """Whether every gate on this suite is decided by every judge, whichever way."""
         replies = [found[p.id] for p in asked]
         answered = Answered(probe.key, probe.kind, asked, replies, language=probe.language)
-        estimates = metrics.estimates(answered)
-        for key, judge in self.judges.items() if probe.kind not in UNJUDGED else ():
-            verdicts = self._judge(key, _items(answered))
-            outcomes = judge.outcomes(self.options[key])
-            estimates += metrics.estimates(replace(answered, judge=key, outcomes=outcomes, verdicts=verdicts))
+        verdicts = {key: self._judge(key, _items(answered)) for key in self._judges_of(probe)}
+        estimates = metrics.estimates(probe.key, asked, self._values(answered, verdicts))
         for gate in self._gates_of(probe):
             measured = [_looked_at(e, looks) for e in estimates if e.metric == gate.metric]
-            states = [gate.state(i) for e in measured if (i := cautious(e, gate.floor)) is not None]
+            states = [read[1] for e in measured if (read := gate.judged(e)) is not None]
             if not states or "undecided" in states:
                 return False
         return True
+
+    def _judges_of(self, probe: ProbeSet) -> Collection[str]:
+        return self.judges if probe.kind not in UNJUDGED else ()
+
+    def _values(self, answered: Answered, verdicts: dict[str, list[Verdict]]) -> metrics.By:
+        """Judge → metric → a value for each reply."""
+        values = {metrics.UNJUDGED: metrics.measure(answered)}
+        for key, given in verdicts.items():
+            outcomes = self.judges[key].outcomes(self.options[key])
+            values[key] = metrics.measure(replace(answered, judge=key, outcomes=outcomes, verdicts=given))
+        return values
 
     def _looks(self, probe: ProbeSet, asked: int) -> dict[str, Any]:
         looks = len(self._blocks(probe))
@@ -343,6 +352,7 @@ class Evaluator:
             "voice": voice if self.config.voice.attribution else voice[:1],
             "verdicts": {key: judge.identity(self.options[key]) for key, judge in self.judges.items()},
             "gates": self.config.gates if self.config.stop_early else [],
+            "metrics": metrics.names(),
         }
 
 
