@@ -32,7 +32,8 @@ _GATE = re.compile(
 @dataclass(frozen=True, slots=True)
 class Gate:
     """One condition. suite: a pattern for the suite's name or key, "*" for all. value: in the metric's unit;
-    with `relative` the signed margin to the base model. floor: the measure must not fall below (else: rise above).
+    with `relative` the signed margin to the base model. floor: the measure must not fall below it (else: rise
+    above).
     """
 
     text: str

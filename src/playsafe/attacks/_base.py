@@ -11,7 +11,7 @@ from playsafe.records import Message, Prompt
 
 
 def rewritten(prompt: Prompt, text: str, number: int | None = None) -> Prompt:
-    """The prompt with another last turn; `number` tells several rewritings of one prompt, one trial, apart."""
+    """The prompt with another last turn; `number` tells the rewritings of one prompt (a trial) apart."""
     last = prompt.messages[-1]
     return replace(
         prompt,

@@ -5,9 +5,9 @@ The same test settles it for every judge, so no judge is asked.
 
 from __future__ import annotations
 
-from playsafe.judges import degenerate
 import math
 
+from playsafe.judges import degenerate
 from playsafe.metrics import Kind, Measure, Reply
 
 

@@ -6,9 +6,9 @@ missing ones are errors. Close languages (id and jv, es and pt) are mixed up now
 
 from __future__ import annotations
 
-from playsafe.judges import degenerate, spoken, telling
 import math
 
+from playsafe.judges import degenerate, spoken, telling
 from playsafe.metrics import Kind, Measure, Reply
 
 
