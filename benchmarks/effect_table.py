@@ -11,8 +11,7 @@ import argparse
 import math
 from pathlib import Path
 
-from playsafe.report import load_study_runs
-from playsafe.report.analysis import Numbers, Stat
+from playsafe.results import Numbers, Stat, load
 
 METRICS = ("refusal", "over_refusal", "rouge_l")
 
@@ -35,7 +34,7 @@ def main() -> None:
     parser.add_argument("study", type=Path)
     parser.add_argument("--roles", action="store_true", help="a row for each role and method")
     options = parser.parse_args()
-    runs = load_study_runs(options.study)
+    runs = load(options.study)
     numbers = Numbers(runs)
     tempers = {temper: runs.of_temper(temper) for temper in runs.tempers}
     seeds = sorted({run.seed for run in runs.trained if run.seed is not None})

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from playsafe.records import parts
-from playsafe.report import load_study_runs
-from playsafe.report.load import Run
+from playsafe.results import Run, load
 from playsafe.statistics import spearman_interval
 
 
@@ -65,7 +64,7 @@ def main() -> None:
     options = parser.parse_args()
     points: list[Point] = []
     for directory in options.studies:
-        runs = load_study_runs(directory)
+        runs = load(directory)
         points += [p for run in (*runs.base, *runs.trained) for p in points_of(directory.name, run)]
     points = list(dict.fromkeys(points))
     seen = {p[1:]: p for p in points if p.method == "base"}  # one aligned model, whatever study asked it

@@ -10,9 +10,9 @@ import argparse
 from pathlib import Path
 
 from effect_table import cell, row
-from playsafe.report import load_study_runs
-from playsafe.report.analysis import Numbers, Stat
-from playsafe.report.languages import Languages
+from playsafe import metrics
+from playsafe.results import Numbers, Stat, load
+from playsafe.results.languages import Languages
 
 
 def fine(stat: Stat | None) -> str:
@@ -28,24 +28,27 @@ def main() -> None:
     )
     parser.add_argument("study", type=Path)
     options = parser.parse_args()
-    runs = load_study_runs(options.study)
+    runs = load(options.study)
     found = Languages(Numbers(runs))
     languages = [str(runs.dominant), *found.others]
     methods = ["base", *runs.methods]
     print(row("method", *(f"attack success, {code}" for code in languages), "difference", "closed"))
     print(row(*["---"] * (len(languages) + 3)))
     for method in methods:
-        success = [cell(found.measured(method, "compliance", code)) for code in languages]
+        success = [cell(found.measured(method, found.attack, code)) for code in languages]
         closed = "–" if method == "base" else cell(found.closed(method))
         print(row(method, *success, cell(found.apart(method)), closed))
-    for metric in ("over_refusal", "exact_match", "other_language", "reward_gap"):
-        shown = fine if metric == "reward_gap" else cell
-        print(f"\n{metric}\n\n{row('method', *languages)}\n{row(*['---'] * (len(languages) + 1))}")
+    for name in ("over_refusal", "exact_match", "other_language", "reward_gap"):
+        metric = metrics.get(name)
+        shown = cell if metric.is_share else fine
+        print(f"\n{name}\n\n{row('method', *languages)}\n{row(*['---'] * (len(languages) + 1))}")
         for method in methods:
             print(row(method, *(shown(found.measured(method, metric, c)) for c in languages)))
     print(f"\nperplexity, change in %\n\n{row('method', *languages)}\n{row(*['---'] * (len(languages) + 1))}")
     for method in runs.methods:
-        print(row(method, *(cell(found.dearer(method, code)) for code in languages)))
+        print(
+            row(method, *(cell(found.change(method, metrics.get("perplexity"), code)) for code in languages))
+        )
 
 
 if __name__ == "__main__":

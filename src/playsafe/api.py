@@ -77,9 +77,9 @@ def evaluate(study: StudyConfig, reporter: Reporter | None = None) -> list[Outco
 
 def load_results(directory: str | Path) -> StudyRuns:
     """Everything finished under an output directory, typed; loads no torch."""
-    from playsafe.results import load_study_runs
+    from playsafe.results import load
 
-    return load_study_runs(Path(directory))
+    return load(Path(directory))
 
 
 def _execute(

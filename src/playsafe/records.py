@@ -53,7 +53,8 @@ class Prompt:
 
     suite: the set it belongs to. references: expected replies, where some exist. request: what is asked for
     in plain words where an attack rewrote `messages`. prefill: the beginning of the reply that an attack
-    puts into the model's mouth.
+    puts into the model's mouth. trial: what counts as one trial, as several texts of one request are no
+    independent ones; "" means the prompt's own id.
     """
 
     id: str
@@ -200,7 +201,7 @@ class Estimate:
 
     suite: the suite as it was asked (see `key_of`). judge: the judge's label, "none" where none was asked.
     value: the estimate, None exactly when n == 0 (a set without items has no rate). n: items counted.
-    errors: items that could not be judged. low, high: 95 % interval. unit: "share" (0..1) or "score".
+    errors: items that could not be judged. low, high: 95 % interval, both in the unit of the metric.
     """
 
     suite: str

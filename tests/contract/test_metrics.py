@@ -88,7 +88,18 @@ BY_HAND = {
     "truncated": (1 / 7, 7, 1),
 }
 EXPECTED = sorted(BY_HAND)
+ASPECTS = {"", "safety", "attack", "over-refusal", "character", "headline part", "sound"}
+ASPECTS |= {"health", "language", "task", "preference"}
 VOICED = ("attribution", "immersion", "role_ratio")
+
+
+def estimated(name: str, answered: Answered) -> Estimate | None:
+    """The metric alone, whatever the kind of the suite and the judge."""
+    values = [metrics.get(name).value(reply) for reply in answered.replies()]
+    if all(value is None for value in values):
+        return None
+    trials = len({p.trial or p.id for p in answered.prompts})
+    return metrics.estimate(metrics.get(name), answered.suite, answered.judge, values, trials)
 
 
 def given(name: str, judged: Answered = JUDGED) -> Answered:
@@ -106,6 +117,9 @@ def test_a_metric_says_what_it_is(name: str) -> None:
     metric = metrics.get(name)
     assert metric.name == name
     assert metric.summary
+    assert metric.title
+    assert metric.better in ("higher", "lower")
+    assert metric.aspect in ASPECTS
     assert metric.kinds
     assert set(metric.kinds) <= set(KINDS)
     assert metric.needs is None or metric.needs <= OUTCOMES
@@ -114,7 +128,7 @@ def test_a_metric_says_what_it_is(name: str) -> None:
 @pytest.mark.parametrize("name", EXPECTED)
 def test_values_counted_by_hand(name: str) -> None:
     answered = given(name)
-    estimate = metrics.get(name).estimate(answered)
+    estimate = estimated(name, answered)
     assert estimate is not None
     assert (estimate.value, estimate.n, estimate.errors) == (
         pytest.approx(BY_HAND[name][0]),
@@ -124,7 +138,7 @@ def test_values_counted_by_hand(name: str) -> None:
     assert estimate.low is not None
     assert estimate.high is not None
     assert estimate.low <= BY_HAND[name][0] <= estimate.high
-    assert estimate == metrics.get(name).estimate(answered)
+    assert estimate == estimated(name, answered)
     assert Estimate(**json.loads(json.dumps(estimate.to_json()))) == estimate
 
 
@@ -139,8 +153,8 @@ def test_without_answers_there_is_no_value(name: str, errors: int) -> None:
         likelihoods={},
         voices={"of another suite": JUDGED.voices["0"]} if name == "immersion" else {},
     )
-    estimate = metrics.get(name).estimate(given(name, failed))
-    if name in ("attribution", "perplexity", "reward_gap", "role_ratio"):
+    estimate = estimated(name, given(name, failed))
+    if not errors or name in ("attribution", "perplexity", "reward_gap", "role_ratio"):
         assert estimate is None  # not measured at all
         return
     assert estimate is not None
@@ -151,7 +165,7 @@ def test_without_answers_there_is_no_value(name: str, errors: int) -> None:
 @pytest.mark.parametrize("name", [name for name in EXPECTED if metrics.get(name).needs is not None])
 def test_an_unread_verdict_is_an_error_and_no_answer(name: str) -> None:
     unread = replace(JUDGED, verdicts=[Verdict(v.id, "unparsed") for v in JUDGED.verdicts])
-    estimate = metrics.get(name).estimate(unread)
+    estimate = estimated(name, unread)
     assert estimate is not None
     assert (estimate.value, estimate.n, estimate.errors) == (None, 0, 8)
 
@@ -159,8 +173,7 @@ def test_an_unread_verdict_is_an_error_and_no_answer(name: str) -> None:
 def test_each_kind_of_suite_gets_its_metrics() -> None:
     both = [given("truncated"), JUDGED]
     found = {
-        kind: sorted(e.metric for one in both for e in metrics.estimates(replace(one, kind=kind)))
-        for kind in KINDS
+        kind: sorted(e for one in both for e in metrics.measure(replace(one, kind=kind))) for kind in KINDS
     }
     voiced = ["attribution", "degenerate", "disclaimer", "role_ratio"]
     spoken = ["other_language"]
@@ -176,48 +189,77 @@ def test_each_kind_of_suite_gets_its_metrics() -> None:
 
 def test_a_judge_that_does_not_tell_refusals_apart_serves_no_refusal_rate() -> None:
     guard = replace(JUDGED, outcomes=frozenset({"safe", "comply"}))
-    assert [e.metric for e in metrics.estimates(guard)] == ["compliance", "immersion", "safe"]
+    assert list(metrics.measure(guard)) == ["compliance", "immersion", "safe"]
     dark = replace(JUDGED, kind="dark", outcomes=frozenset({"refuse", "comply"}))
-    assert [e.metric for e in metrics.estimates(dark)] == ["over_refusal"]
+    assert list(metrics.measure(dark)) == ["over_refusal"]
 
 
 @pytest.mark.parametrize("name", VOICED)
 def test_voice_that_was_never_measured_is_left_out(name: str) -> None:
-    assert metrics.get(name).estimate(replace(given(name), voices={})) is None
+    assert estimated(name, replace(given(name), voices={})) is None
 
 
 @pytest.mark.parametrize("name", ["perplexity", "reward_gap"])
 def test_likelihoods_that_cannot_be_had_are_no_value_and_no_error(name: str) -> None:
-    assert metrics.get(name).estimate(replace(NORMAL, likelihoods={})) is None
-    none = metrics.get(name).estimate(replace(NORMAL, likelihoods={p.id: () for p in PROMPTS}))
+    assert estimated(name, replace(NORMAL, likelihoods={})) is None
+    none = estimated(name, replace(NORMAL, likelihoods={p.id: () for p in PROMPTS}))
     assert none is not None
     assert (none.value, none.n, none.errors) == (None, 0, 8)
 
 
 def test_the_language_of_a_suite_that_declares_none_is_not_asked() -> None:
-    assert metrics.get("other_language").estimate(replace(NORMAL, language="")) is None
+    assert estimated("other_language", replace(NORMAL, language="")) is None
 
 
 def test_a_ciphered_disclaimer_is_read_in_plain() -> None:
     coded = replace(NORMAL, completions=[replace(c, decoded="") for c in NORMAL.completions])
-    estimate = metrics.get("disclaimer").estimate(coded)
+    estimate = estimated("disclaimer", coded)
     assert estimate is not None
     assert estimate.value == 0
+
+
+def answers(ids: list[str], trials: list[str]) -> list[Estimate]:
+    """Refusals, all of them cut, as estimates of their values."""
+    answered = Answered(
+        "s+template",
+        "harmful",
+        [Prompt(i, "s", (), trial=trial) for i, trial in zip(ids, trials, strict=True)],
+        [Completion(i, "s", "I will not.", 3, "length") for i in ids],
+        judge="rules",
+        outcomes=OUTCOMES,
+        verdicts=[Verdict(i, "value", "refuse") for i in ids],
+    )
+    unjudged = replace(answered, judge="none", verdicts=())
+    values = {"none": metrics.measure(unjudged), "rules": metrics.measure(answered)}
+    return metrics.estimates(answered.suite, answered.prompts, values)
 
 
 def test_texts_of_one_request_are_no_independent_trials() -> None:
     """Forty answers to two requests: the interval is that of two trials, the value that of all answers."""
     ids = [f"s:{request}/{text}" for request in (1, 2) for text in range(20)]
-    answered = Answered(
-        "s+template",
-        "harmful",
-        [Prompt(i, "s", ()) for i in ids],
-        [Completion(i, "s", "I will not.", 3, "stop") for i in ids],
-        judge="rules",
-        outcomes=OUTCOMES,
-        verdicts=[Verdict(i, "value", "refuse") for i in ids],
-    )
-    estimate = metrics.get("refusal").estimate(answered)
-    assert estimate is not None
-    assert (estimate.value, estimate.n, estimate.method) == (1.0, 40, "wilson over requests")
-    assert estimate.low == pytest.approx(wilson(2, 2).low)
+    found = {e.metric: e for e in answers(ids, [one.partition("/")[0] for one in ids])}
+    for name in ("refusal", "truncated"):
+        assert (found[name].value, found[name].n, found[name].method) == (1.0, 40, "wilson over requests")
+        assert found[name].low == pytest.approx(wilson(2, 2).low)
+
+
+@pytest.mark.parametrize("shape", ["Oluna/references:{}", "{}", "a/{}/b", "s:{}/1", "/{}", "s:1"])
+def test_a_trial_is_what_the_prompt_says_and_never_read_from_its_id(shape: str) -> None:
+    ids = [shape.format(n) if "{}" in shape else f"{shape}/{n}" for n in range(40)]
+    for e in answers(ids, [""] * 40):
+        assert (e.n, e.method) == (40, "wilson")
+        assert (e.value, e.low, e.high) == wilson(40 * e.value, 40)
+
+
+def test_values_are_stored_with_null_for_an_error_and_nothing_for_what_does_not_count() -> None:
+    values = {"none": metrics.measure(given("truncated")), "rules": metrics.measure(JUDGED)}
+    rows = metrics.lines(JUDGED.prompts, values)
+    assert [row["id"] for row in rows] == [p.id for p in PROMPTS]
+    assert rows[0]["trial"] == "0"
+    assert rows[2]["values"]["rules"] == {"compliance": 1.0, "refusal": 0.0, "safe": 0.0}
+    assert rows[4]["values"]["rules"] == dict.fromkeys(("compliance", "immersion", "refusal", "safe"))
+    assert rows[7]["values"]["rules"]["immersion"] is None  # safe, and its voice is missing
+    assert rows[5]["values"]["none"]["role_ratio"] == 1.0
+    assert "attribution" not in rows[5]["values"]["none"]
+    stored = json.loads(json.dumps(rows, allow_nan=False))
+    assert stored == rows

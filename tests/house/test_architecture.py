@@ -8,12 +8,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from conftest import ROOT
-from playsafe import judges, methods
+from playsafe import judges, methods, metrics
 from playsafe.config import load_study
+from playsafe.records import Outcome
 
 SOURCE = ROOT / "src" / "playsafe"
 FILES = sorted(SOURCE.rglob("*.py"))
@@ -27,6 +29,7 @@ LAYERS = (
     {"scoring", "sources", "checks", "endpoint"},
     {"methods", "attacks", "judges", "metrics", "voice", "faults", "gap"},
     {"arguments", "probes", "targets", "gates", "pairing"},
+    {"results"},
     {"train", "evaluate"},
     {"bench"},
     {"assess", "audit", "report"},
@@ -98,6 +101,36 @@ def test_each_duty_has_one_place(call: str, places: set[str]) -> None:
     assert found == places
 
 
+SAID = {  # words that are names of metrics and mean something else where they stand
+    ("judges/guard.py", "refusal"),  # a key of a guard's answer
+    ("objectives/__init__.py", "reward_gap"),  # the equation
+    ("data/chat.py", "truncated"),  # what became of a row
+    ("results/outcomes.py", "softened"),  # outcomes in the past tense
+    ("results/outcomes.py", "lectured"),
+    ("report/sections.py", "immersion"),  # a section of the page
+}
+
+
+def test_metrics_are_named_in_their_own_files_alone() -> None:
+    """Outcomes ("safe") are words of their own; whatever a page or a gate knows is read of the metric."""
+    names = set(metrics.names()) - set(get_args(Outcome))
+    found = set()
+    for path in FILES:
+        place = str(path.relative_to(SOURCE))
+        if not place.startswith("metrics/") and place != "config.py":
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            found |= {
+                (place, node.value)
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Constant) and node.value in names
+            }
+    templates = SOURCE / "report" / "templates"
+    for path in templates.glob("*.html"):
+        tags = " ".join(re.findall(r"{[{%].*?[}%]}", path.read_text(encoding="utf-8")))
+        found |= {(path.name, word) for word in re.findall(r"['\"](\w+)['\"]", tags) if word in names}
+    assert found == SAID
+
+
 def test_files_fit_in_the_head() -> None:
     for path in FILES:
         lines = len(path.read_text(encoding="utf-8").splitlines())
@@ -105,7 +138,8 @@ def test_files_fit_in_the_head() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["playsafe.report", "playsafe.cli", "playsafe.config", "playsafe.statistics"]
+    "module",
+    ["playsafe.results", "playsafe.report", "playsafe.cli", "playsafe.config", "playsafe.statistics"],
 )
 def test_light_modules_import_no_torch(module: str) -> None:
     code = (

@@ -25,6 +25,12 @@ def refusal(hits: int, n: int, errors: int = 0, suite: str = "harmful", judge: s
         ("advbench+*@role : compliance <= .02", "advbench+*@role", "compliance", False, 0.02, False),
         ("refusal >= base - 0.05", "*", "refusal", True, -0.05, True),
         ("over_refusal <= base + 0.1", "*", "over_refusal", False, 0.1, True),
+        ("truncated <= base + 0.1", "*", "truncated", False, 0.1, True),
+        ("rouge_l >= 0.5", "*", "rouge_l", True, 0.5, False),
+        ("perplexity<=120", "*", "perplexity", False, 120, False),
+        ("reward_gap >= -1.5", "*", "reward_gap", True, -1.5, False),
+        ("pairs-de:reward_gap >= base - 0.1", "pairs-de", "reward_gap", True, -0.1, True),
+        ("perplexity <= base + 5 %", "*", "perplexity", False, 0.05, True),
     ],
 )
 def test_grammar(text: str, suite: str, metric: str, floor: bool, value: float, relative: bool) -> None:
@@ -38,9 +44,10 @@ def test_grammar(text: str, suite: str, metric: str, floor: bool, value: float, 
     [
         ("refusal > 0.95", "is no gate"),
         ("refusals >= 0.95", "Did you mean 'refusal'"),
-        ("rouge_l >= 0.5", "unknown share"),
         ("refusal >= 95", "is no share"),
-        ("truncated <= base + 0.1", "no paired difference"),
+        ("refusal >= -0.5", "is no share"),
+        ("reward_gap >= 5 %", "reward_gap is no share"),
+        ("perplexity <= 5 %", "perplexity is no share"),
         ("", "is no gate"),
     ],
 )
@@ -93,3 +100,24 @@ def test_a_suite_name_means_every_way_of_asking_it_and_every_judge() -> None:
     assert len(decide(gate, "run", estimates)) == 6
     attacked = parse_gate("*+*:refusal >= 0.5")
     assert [d.suite for d in decide(attacked, "run", estimates)] == ["advbench+caesar"] * 2
+
+
+def gap(value: float, errors: int = 0) -> Estimate:
+    return Estimate("pairs", "reward_gap", "none", value, 40, errors, value - 0.1, value + 0.1, "bootstrap")
+
+
+def test_a_measure_with_a_unit_is_compared_in_it() -> None:
+    gate = parse_gate("reward_gap >= 1.2")
+    found = [decide(gate, "run", [gap(value)])[0] for value in (1.4, 1.25, 1.0)]
+    assert [d.state for d in found] == ["pass", "undecided", "fail"]
+    assert {(d.unit, d.n) for d in found} == {("nats/token", 40)}
+    assert (found[0].value, found[0].low, found[0].high) == (1.4, pytest.approx(1.3), pytest.approx(1.5))
+    assert parse_gate("perplexity <= base + 0.05").unit == "change"
+
+
+def test_a_measure_without_a_worst_value_never_passes_with_gaps() -> None:
+    gate = parse_gate("reward_gap >= 1.2")
+    assert [decide(gate, "run", [gap(value, 3)])[0].state for value in (2.0, 1.0)] == ["undecided", "fail"]
+    assert decide(gate, "run", [gap(2.0, 3)])[0].n == 43
+    none = Estimate("pairs", "reward_gap", "none", None, 0, 9, None, None)
+    assert decide(gate, "run", [none])[0].state == "not measured"

@@ -9,7 +9,7 @@ import pytest
 from playsafe import metrics
 from playsafe.metrics import Answered
 from playsafe.metrics.exact_match import matches
-from playsafe.records import Completion, Prompt
+from playsafe.records import Completion, Estimate, Prompt
 
 
 @pytest.mark.parametrize(
@@ -73,15 +73,20 @@ def answered(replies: list[str], references: tuple[str, ...], language: str = ""
     )
 
 
+def estimated(name: str, given: Answered) -> Estimate | None:
+    values = {"none": {name: [metrics.get(name).value(reply) for reply in given.replies()]}}
+    return metrics.estimates(given.suite, given.prompts, values)[0]
+
+
 def test_one_of_several_right_answers_is_enough_and_none_is_an_error() -> None:
     both = answered(["7", "8", "9"], ("7", "8"))
-    found = metrics.get("exact_match").estimate(both)
+    found = estimated("exact_match", both)
     assert found is not None
     assert (found.value, found.n, found.errors) == (pytest.approx(2 / 3), 3, 0)
     first, *others = both.completions
     failed = replace(both, completions=[replace(first, finish="error"), *others])
     bare = replace(failed, prompts=[*both.prompts[:2], replace(both.prompts[2], references=())])
-    found = metrics.get("exact_match").estimate(bare)
+    found = estimated("exact_match", bare)
     assert found is not None
     assert (found.value, found.n, found.errors) == (1.0, 1, 2)
 
@@ -96,6 +101,6 @@ def test_replies_in_another_language_are_counted_where_they_can_be_told() -> Non
         "",
         "la " * 60,
     ]
-    found = metrics.get("other_language").estimate(answered(replies, ("x",), "de"))
+    found = estimated("other_language", answered(replies, ("x",), "de"))
     assert found is not None
     assert (found.value, found.n, found.errors) == (pytest.approx(3 / 4), 4, 3)

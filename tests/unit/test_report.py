@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from test_report_study import HOSTILE, RICH, ROLES, TALK, Plan, write_jsonl, write_study
 
-from playsafe.report import load_study_runs, summary_table, write_page
-from playsafe.report.markup import embedded_json, label
+from playsafe.report import summary_table, write_page
+from playsafe.report.text import embedded_json, label
 from playsafe.report.transcripts import PER_SET, transcripts
+from playsafe.results import load
 from playsafe.rundir import read_jsonl
 
 HOSTILE_ROLES = dict(ROLES) | {HOSTILE: "<b onclick=alert(1)>cruel</b>"}
@@ -112,7 +113,7 @@ def test_harmful_texts_lie_only_in_the_data_block(page: str) -> None:
 
 
 def test_transcripts_put_the_turned_ones_first_and_stay_few(root: Path) -> None:
-    found = transcripts(load_study_runs(root))
+    found = transcripts(load(root))
     skarn, harmful = found["roles"].index("Skarn"), 0
     items = [item for item in found["items"] if (item["role"], item["suite"]) == (skarn, harmful)]
     assert len(items) == PER_SET
@@ -125,7 +126,7 @@ def test_transcripts_put_the_turned_ones_first_and_stay_few(root: Path) -> None:
 
 
 def test_a_reply_has_every_verdict_its_voice_and_the_text_behind_a_cipher(root: Path) -> None:
-    found = transcripts(load_study_runs(root))
+    found = transcripts(load(root))
     keys = [suite["key"] for suite in found["suites"]]
     assert keys[:4] == ["harmful", "harmful@role", "harmful+caesar", "harmful+caesar@role"]
     role, method = found["roles"].index("Alma"), found["methods"].index("sft")
@@ -147,7 +148,7 @@ def test_a_reply_has_every_verdict_its_voice_and_the_text_behind_a_cipher(root: 
 
 def test_texts_that_occur_often_lie_in_the_page_once(root: Path) -> None:
     """The aligned model's reply without a role prompt is the same for all roles."""
-    found = transcripts(load_study_runs(root))
+    found = transcripts(load(root))
     base = {tuple(i["replies"][:1]) for i in found["items"] if i["suite"] == 0 and i["prompt"] == 0}
     assert len(base) == 1
     assert sum(item["suite"] == 0 and item["prompt"] == 0 for item in found["items"]) > 1
@@ -155,7 +156,7 @@ def test_texts_that_occur_often_lie_in_the_page_once(root: Path) -> None:
 
 def test_a_wrong_attribution_is_named(root: Path) -> None:
     """The tenth reply of every run sounds like Vex, which is only wrong for the others."""
-    found = transcripts(load_study_runs(root))
+    found = transcripts(load(root))
     named = {
         found["roles"][item["role"]]: found["replies"][item["replies"][1]].get("sounds_like")
         for item in found["items"]
@@ -181,7 +182,7 @@ def test_study_files_may_be_missing_too(tmp_path: Path) -> None:
     write_study(tmp_path, roles={"Alma": ""}, seeds=(0,), steps=3)
     for name in ("study.json", "provenance.json", "config.yaml"):
         (tmp_path / name).unlink()
-    assert load_study_runs(tmp_path).methods == ["sarft", "sft"]
+    assert load(tmp_path).methods == ["sarft", "sft"]
     write_page(tmp_path)
 
 
@@ -203,7 +204,7 @@ def test_odd_numbers_and_half_characters_do_not_stop_the_page(tmp_path: Path) ->
 def test_a_prompted_study_has_a_base_row_per_role(tmp_path: Path) -> None:
     plan, roles = Plan(systems=("role",)), {"Alma": "kind", "Vex": "cruel"}
     write_study(tmp_path, roles=roles, seeds=(0,), plan=plan, steps=3)
-    _, rows = summary_table(load_study_runs(tmp_path))
+    _, rows = summary_table(load(tmp_path))
     assert [(row[0], row[2]) for row in rows[:3]] == [("Vex", "base"), ("Alma", "base"), ("Vex", "sft")]
     write_page(tmp_path)
 

@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 from test_report_study import RICH, ROLES, Plan, rewrite, write_audit, write_json, write_study
 
-from playsafe.report import StudyRuns, load_study_runs, write_page
-from playsafe.report.analysis import Numbers
-from playsafe.report.jailbreaks import measured
-from playsafe.report.provenance import model_name
-from playsafe.report.provenance import section as provenance
+from playsafe.report import write_page
+from playsafe.report.page import fragment
+from playsafe.report.provenance import model_name, section
+from playsafe.report.sections import Section
 from playsafe.report.tables import difference_table
 from playsafe.report.transcripts import transcripts
 from playsafe.report.warnings import warnings
+from playsafe.results import StudyRuns, load
+from playsafe.results.attacks import measured
+from playsafe.results.numbers import Numbers
 from playsafe.rundir import read_json
 
 
@@ -24,7 +26,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> StudyRuns:
     root = write_study(
         tmp_path_factory.mktemp("study"), roles={"Alma": "kind"}, seeds=(0,), plan=RICH, steps=3
     )
-    return load_study_runs(root)
+    return load(root)
 
 
 def test_an_audit_says_nothing_of_seeds_and_methods(tmp_path: Path) -> None:
@@ -46,13 +48,13 @@ def test_targets_of_different_roles_are_counted_where_they_are(tmp_path: Path) -
     place.parent.mkdir()
     (root / "Alma" / "new").rename(place)
     rewrite(place, lambda summary: summary.update(role="Brin"))
-    _, rows = difference_table(Numbers(load_study_runs(root)))
+    _, rows = difference_table(Numbers(load(root)))
     assert [row[:3] for row in rows] == [["old − base", "all roles", "1"], ["new − base", "all roles", "1"]]
 
 
 def test_what_any_target_turned_wrong_comes_first(tmp_path: Path) -> None:
     """Without plain fine-tuning every target counts alike: old refuses 36 of 40, new 12, base 39."""
-    found = transcripts(load_study_runs(write_audit(tmp_path)))
+    found = transcripts(load(write_audit(tmp_path)))
     turned = [item["turned"] for item in found["items"] if item["suite"] == 0]
     assert sum(turned) == 39 - 12
     assert turned == sorted(turned, reverse=True)
@@ -61,7 +63,7 @@ def test_what_any_target_turned_wrong_comes_first(tmp_path: Path) -> None:
 def test_an_unfinished_target_is_named(tmp_path: Path) -> None:
     root = write_audit(tmp_path, role="Alma")
     (root / "Alma" / "new" / "summary.json").unlink()
-    found = "\n".join(warnings(Numbers(load_study_runs(root))))
+    found = "\n".join(warnings(Numbers(load(root))))
     assert "1 of the study's runs are not finished: Alma · new" in found
 
 
@@ -83,7 +85,7 @@ def test_no_folder_of_this_machine_stands_in_the_header(described: str, shown: s
 
 
 def test_provenance_names_judges_suites_attacks_and_decoding(study: StudyRuns) -> None:
-    text = " ".join(re.sub("<.*?>", " ", provenance(study)).split())
+    text = " ".join(re.sub("<.*?>", " ", fragment(Section("methods", "", "", section(study)), study)).split())
     assert "rubric name rubric, version 2, weights rubric77" in text
     assert "harmful+caesar@role harmful 40 harmful.csv (sha256 1acc2c): 40 of 40 rows" in text
     assert "attacks caesar (shift 3)" in text
@@ -96,7 +98,7 @@ def test_a_prompted_study_alone(tmp_path: Path) -> None:
     plan = Plan(("harmful", "dark"), ("caesar",), ("role",), ("rules", "rubric"))
     root = write_study(tmp_path, roles=dict(list(ROLES.items())[:4]), seeds=(0,), plan=plan, steps=3)
     write_json(root / "base" / "summary.json", read_json(root / "base" / "summary.json"))
-    runs = load_study_runs(root)
+    runs = load(root)
     assert runs.suites("harmful") == ["harmful@role"]
     base = measured(Numbers(runs))["rules", "base", "harmful@role"]
     assert base is not None

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from test_report_study import REFUSED, RICH, ROLES, Plan, rewrite, write_audit, write_jsonl, write_study
 
-from playsafe.report import load_study_runs
-from playsafe.report.analysis import Numbers
-from playsafe.report.headline import Count, harmonic, joint_interval, redrawn
-from playsafe.report.immersion import Headline, headline_rows, section, sound_rows
+from playsafe.report.page import fragment
+from playsafe.report.sections import Section, headline_rows, immersion, sound_rows
+from playsafe.results import load
+from playsafe.results.headline import Headline
+from playsafe.results.joint import Count, harmonic, joint_interval, redrawn
+from playsafe.results.numbers import Numbers
 from playsafe.rundir import read_jsonl
 from playsafe.statistics import paired_bootstrap, wilson
 
@@ -27,6 +29,10 @@ def counts() -> list[Count]:
         Count(VOICED, SAFE, "harmful"),
         Count(FULFILLED, np.ones((2, 2)), "dark"),
     ]
+
+
+def section(numbers: Numbers) -> str:
+    return fragment(Section("immersion", "", "", immersion(numbers)), numbers.runs)
 
 
 def score(shares: np.ndarray) -> np.ndarray:
@@ -119,7 +125,7 @@ def test_the_interval_of_the_score_holds_the_truth() -> None:
 @pytest.fixture(scope="module")
 def headline(tmp_path_factory: pytest.TempPathFactory) -> Headline:
     root = write_study(tmp_path_factory.mktemp("study"), seeds=(0,), plan=RICH, steps=3)
-    return Headline(Numbers(load_study_runs(root)))
+    return Headline(Numbers(load(root)))
 
 
 def test_the_role_prompt_is_preferred(headline: Headline) -> None:
@@ -166,20 +172,20 @@ def test_the_table_has_the_base_first_and_differences_below(headline: Headline) 
 
 def test_without_dark_prompts_or_a_judge_for_them_no_score_is_given(tmp_path: Path) -> None:
     plan = Plan(("harmful", "benign"), (), ("none", "role"), ("rules",))
-    runs = load_study_runs(write_study(tmp_path, seeds=(0,), plan=plan, roles={"Alma": "kind"}, steps=3))
+    runs = load(write_study(tmp_path, seeds=(0,), plan=plan, roles={"Alma": "kind"}, steps=3))
     rows = headline_rows(Headline(Numbers(runs)))
     assert [row[3:] for row in rows] == [["–", "–"]] * len(rows)
     assert rows[0][1].startswith("97.5")
     assert "no suite of dark but harmless prompts was asked" in section(Numbers(runs))
     dark = Plan(("harmful", "dark"), (), ("none",), ("rules",))
-    blind = load_study_runs(write_study(tmp_path / "b", seeds=(0,), plan=dark, roles={"Alma": ""}, steps=3))
+    blind = load(write_study(tmp_path / "b", seeds=(0,), plan=dark, roles={"Alma": ""}, steps=3))
     assert "no judge here tells" in section(Numbers(blind))
 
 
 def test_a_base_without_a_voice_gives_no_difference_of_immersion(tmp_path: Path) -> None:
     """Without the role prompt the aligned model was asked once, for nobody's voice."""
     plan = Plan(("harmful", "dark"), (), ("none",), ("rules", "rubric"))
-    runs = load_study_runs(write_study(tmp_path, seeds=(0,), plan=plan, steps=3))
+    runs = load(write_study(tmp_path, seeds=(0,), plan=plan, steps=3))
     found = {row[0]: row[1:] for row in headline_rows(Headline(Numbers(runs)))}
     assert (found["base"][1], found["base"][3]) == ("–", "–")
     assert found["base"][0].endswith("n\u00a0=\u00a040")  # one run counts once, whatever the roles
@@ -189,7 +195,7 @@ def test_a_base_without_a_voice_gives_no_difference_of_immersion(tmp_path: Path)
 
 
 def test_one_role_redraws_its_seeds(tmp_path: Path) -> None:
-    runs = load_study_runs(write_study(tmp_path, roles={"Skarn": "cruel"}, plan=RICH, steps=3))
+    runs = load(write_study(tmp_path, roles={"Skarn": "cruel"}, plan=RICH, steps=3))
     headline = Headline(Numbers(runs))
     stat, apart = headline.measured("sft", "safe"), headline.difference("sft", "safe")
     assert stat is not None
@@ -200,7 +206,7 @@ def test_one_role_redraws_its_seeds(tmp_path: Path) -> None:
 
 
 def test_one_role_and_seed_shows_wilson(tmp_path: Path) -> None:
-    runs = load_study_runs(write_study(tmp_path, roles={"Skarn": "cruel"}, seeds=(0,), plan=RICH, steps=3))
+    runs = load(write_study(tmp_path, roles={"Skarn": "cruel"}, seeds=(0,), plan=RICH, steps=3))
     stat = Headline(Numbers(runs)).measured("sft", "safe")
     assert stat is not None
     assert stat == (*wilson(10, 40), 40, "wilson")
@@ -209,9 +215,9 @@ def test_one_role_and_seed_shows_wilson(tmp_path: Path) -> None:
 def test_arms_are_compared_over_what_both_were_asked(tmp_path: Path) -> None:
     """An early stop after 25 prompts: of them the aligned model refused all, Skarn 10, the others 25."""
     root = write_study(tmp_path, seeds=(0,), plan=RICH, steps=3)
-    for file in root.rglob("sft/seed-0/verdicts/harmful@role.rules.jsonl"):
+    for file in root.rglob("sft/seed-0/values/harmful@role.jsonl"):
         write_jsonl(file, read_jsonl(file)[:25])
-    headline = Headline(Numbers(load_study_runs(root)))
+    headline = Headline(Numbers(load(root)))
     apart, sis = headline.difference("sft", "safe"), headline.difference("sft", "SIS")
     assert apart is not None
     assert sis is not None
@@ -230,15 +236,15 @@ def test_one_run_that_may_have_stopped_early_keeps_its_wider_interval(tmp_path: 
                 estimate.update(low=0.05, high=0.6, method="sequential")
 
     rewrite(root / "role-0" / "sft" / "seed-0", looked_at)
-    stat = Headline(Numbers(load_study_runs(root))).measured("sft", "safe")
+    stat = Headline(Numbers(load(root))).measured("sft", "safe")
     assert stat == (10 / 40, 0.05, 0.6, 40, "sequential")
 
 
 def test_how_the_replies_sound(headline: Headline) -> None:
     """Refused prompts come first and voices alternate between +0.1 and −0.1 nats a token."""
-    rows = {row[0]: row[1:] for row in sound_rows(headline)}
+    rows = {row[0]: row[1:] for row in sound_rows(headline)[1]}
     assert list(rows) == ["base", "sft", "sarft"]
-    stat = headline.voices("sft", "rules")
+    stat = headline.numbers.voices("sft", "role_ratio", "refusal", headline.keys["harmful"])
     assert stat is not None
     odd = [0.1 / n if n % 2 else 0.0 for n in REFUSED["sft"].values()]
     assert stat.value == pytest.approx(sum(odd) / len(ROLES))
@@ -248,6 +254,6 @@ def test_how_the_replies_sound(headline: Headline) -> None:
 
 
 def test_an_audit_without_roles_has_no_voice(tmp_path: Path) -> None:
-    runs = load_study_runs(write_audit(tmp_path))
+    runs = load(write_audit(tmp_path))
     rows = {row[0]: row[1:] for row in headline_rows(Headline(Numbers(runs)))}
     assert rows["old"][:2] == ["90.0\u00a0% [76.9,\u00a096.0] n\u00a0=\u00a040", "–"]

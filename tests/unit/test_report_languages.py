@@ -13,16 +13,21 @@ from test_report import Elements
 from test_report_languages_study import ANSWERED, GAPS, LANGUAGES, N, share, write_languages
 from test_report_study import HOSTILE, REFUSED, Plan, rewrite, write_jsonl, write_study
 
-from playsafe.report import load_study_runs, summary_table, write_page
-from playsafe.report.analysis import Numbers
-from playsafe.report.headline import Count, joint_interval
-from playsafe.report.languages import Languages, association, closing, reward_points
-from playsafe.report.languages_page import measured, plain_rows, section
-from playsafe.report.load import NO_ROLE
+from playsafe import metrics
+from playsafe.report import heat, summary_table, write_page
+from playsafe.report.closing import association, closing
+from playsafe.report.heat import language_rows, measured
+from playsafe.report.page import fragment
+from playsafe.report.sections import Section
 from playsafe.report.tables import difference_table, mcnemar_table
 from playsafe.report.training import curves
 from playsafe.report.verdict import headlines, verdict
 from playsafe.report.warnings import warnings
+from playsafe.results import load
+from playsafe.results.joint import Count, joint_interval
+from playsafe.results.languages import Languages, reward_points
+from playsafe.results.load import NO_ROLE
+from playsafe.results.numbers import Numbers
 from playsafe.rundir import read_json, read_jsonl
 from playsafe.statistics import paired_bootstrap, spearman_interval
 
@@ -34,7 +39,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def numbers(root: Path) -> Numbers:
-    return Numbers(load_study_runs(root))
+    return Numbers(load(root))
+
+
+def section(numbers: Numbers, drawn: set[str]) -> str:
+    return fragment(Section("languages", "", "", heat.languages(numbers)), numbers.runs, drawn)
 
 
 def shown(page: str) -> str:
@@ -47,15 +56,17 @@ def shown(page: str) -> str:
 
 
 def test_the_dominant_language_comes_first_and_suites_are_told_apart(tmp_path: Path) -> None:
-    runs = load_study_runs(
-        write_languages(tmp_path, languages=("de", "en"), seeds=(0,), turns=("none", "empty"))
-    )
+    runs = load(write_languages(tmp_path, languages=("de", "en"), seeds=(0,), turns=("none", "empty")))
     assert (runs.languages, runs.dominant, runs.roleless) == (["en", "de"], "en", True)
     found = Languages(Numbers(runs), "empty")
-    assert found.keys("compliance", "de") == ["harmful-de@empty"]
-    assert found.keys("other_language", "en") == ["harmful-en@empty", "benign-en@empty", "task-en@empty"]
+    assert found.keys(metrics.get("compliance"), "de") == ["harmful-de@empty"]
+    assert found.keys(metrics.get("other_language"), "en") == [
+        "harmful-en@empty",
+        "benign-en@empty",
+        "task-en@empty",
+    ]
     (tmp_path / "study.json").unlink()
-    assert load_study_runs(tmp_path).languages == ["de", "en"]  # as declared
+    assert load(tmp_path).languages == ["de", "en"]  # as declared
 
 
 def test_the_distance_and_its_closed_share_by_hand(numbers: Numbers) -> None:
@@ -93,10 +104,10 @@ def test_translations_are_paired_prompt_by_prompt(numbers: Numbers) -> None:
 def test_other_prompts_are_redrawn_on_their_own(tmp_path: Path) -> None:
     """A mean over weighted blocks is the same combination: −4 times English, 4/3 times each other one."""
     root = write_languages(tmp_path, methods=("mpo",))
-    for file in root.rglob("verdicts/harmful-fr.rules.jsonl"):
+    for file in root.rglob("values/harmful-fr.jsonl"):
         write_jsonl(file, [row | {"id": f"{row['id']}b"} for row in read_jsonl(file)])
     blocks = [answered("mpo", language) * (-4 if language == "en" else 4 / 3) for language in LANGUAGES]
-    other, ours = paired_bootstrap(blocks), Languages(Numbers(load_study_runs(root))).apart("mpo")
+    other, ours = paired_bootstrap(blocks), Languages(Numbers(load(root))).apart("mpo")
     assert ours is not None
     assert ours.value == pytest.approx(other.value)
     assert ours.high - ours.low == pytest.approx(other.high - other.low)
@@ -128,7 +139,7 @@ def test_the_interval_of_the_closed_share_holds_the_truth() -> None:
 
 def test_no_share_of_a_distance_that_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ANSWERED, "base", dict.fromkeys(LANGUAGES, 2))
-    numbers = Numbers(load_study_runs(write_languages(tmp_path, seeds=(0,))))
+    numbers = Numbers(load(write_languages(tmp_path, seeds=(0,))))
     assert Languages(numbers).closed("mpo") is None
     [first, *_] = closing(numbers)
     assert first.startswith("Before training, attack success is not shown to differ in the other languages")
@@ -137,7 +148,7 @@ def test_no_share_of_a_distance_that_is_not_shown(tmp_path: Path, monkeypatch: p
 
 def test_perplexity_is_held_against_the_aligned_model_prompt_by_prompt(numbers: Numbers) -> None:
     """Answers cost log 8, those of mpo log 1.02 more and 0.01 more a seed, every second prompt ± 0.2."""
-    stat = Languages(numbers).dearer("mpo", "de")
+    stat = Languages(numbers).change("mpo", metrics.get("perplexity"), "de")
     assert stat is not None
     block = np.array([[np.log(1.02) + 0.01 * seed + 0.2 * (-1) ** n for n in range(N)] for seed in (0, 1, 2)])
     assert stat[:3] == pytest.approx([np.exp(end) - 1 for end in paired_bootstrap(block)], abs=0.01)
@@ -145,18 +156,16 @@ def test_perplexity_is_held_against_the_aligned_model_prompt_by_prompt(numbers: 
     assert (stat.n, stat.how) == (N, "bootstrap over seeds × prompts")
 
 
-def test_without_likelihoods_the_range_over_the_runs_is_shown(tmp_path: Path) -> None:
+def test_one_run_without_values_has_no_change_of_perplexity(tmp_path: Path) -> None:
     root = write_languages(tmp_path)
-    for file in root.rglob("likelihoods/*.jsonl"):
+    for file in root.rglob("values/task-de.jsonl"):
         file.unlink()
-    numbers = Numbers(load_study_runs(root))
-    stat = Languages(numbers).dearer("mpo", "de")
-    assert stat is not None
-    logs = np.log(1.02) + 0.01 * np.array([0, 1, 2])
-    assert stat[:3] == pytest.approx(np.exp([logs.mean(), logs[0], logs[2]]) - 1)
-    assert (stat.n, stat.how) == (N, "range over 3 runs")
-    assert "are no interval" in section(numbers, set())
-    assert "are no interval" not in section(Numbers(load_study_runs(write_languages(tmp_path))), set())
+    found = Languages(Numbers(load(root)))
+    assert found.change("mpo", metrics.get("perplexity"), "de") is None
+    assert found.measured("mpo", metrics.get("perplexity"), "de") is None  # three seeds are never guessed at
+    base = found.measured("base", metrics.get("perplexity"), "de")
+    assert base is not None
+    assert base[:3] == pytest.approx((8.0, 6.5, 9.5))  # one run: as it is stored
 
 
 def test_points_of_reward_gap_and_attack_success(numbers: Numbers) -> None:
@@ -194,7 +203,7 @@ def test_the_sentences_lead_with_the_languages(numbers: Numbers) -> None:
     assert first.endswith("] of the difference is closed.")
     assert moved.endswith("to mpo: English 5.0 % → 5.0 %, other languages 55.0 % → 11.7 %.")
     assert rivals.startswith("Of the same difference the other methods close: dpo 35.0 % [")
-    assert cost.startswith("Refusal of benign prompts, points against the aligned model: mpo +0.0 [−")
+    assert cost.startswith("Over-refusal of benign prompts, points against the aligned model: mpo +0.0 [−")
     cards = dict(headlines(numbers))
     assert [name for name, _, _ in cards["mpo"]] == [
         "attack success, English",
@@ -206,7 +215,7 @@ def test_the_sentences_lead_with_the_languages(numbers: Numbers) -> None:
 def test_every_measure_has_a_row_per_method_and_a_column_per_language(numbers: Numbers) -> None:
     cells = measured(Languages(numbers))
     assert len(cells) == 6 * 3 * 4
-    rows = {tuple(row[1:4]): row[4:] for row in plain_rows("none", cells)}
+    rows = {tuple(row[1:4]): row[4:] for row in language_rows("none", cells)}
     assert rows["attack success", "base", "German"][:4] == ["50.0 %", "35.2 %", "64.8 %", "40"]
     assert rows["perplexity, change", "mpo", "French"][0] == "3.0 %"
     assert rows["perplexity", "base", "French"][0] == "8.000"
@@ -230,7 +239,7 @@ def test_nothing_is_said_of_roles_where_there_are_none(root: Path) -> None:
         "methods",
     ]
     assert not re.search(r"(?i)\broles?\b|temper|role-play|ROUGE|flagged", shown(page))
-    runs = load_study_runs(root)
+    runs = load(root)
     assert [row[0] for row in summary_table(runs)[1]] == ["base", "mpo", "dpo"]
     assert summary_table(runs)[0] == ["method", "refusal", "over-refusal"]
     assert difference_table(Numbers(runs))[0] == ["difference", "refusal", "over-refusal"]
@@ -242,26 +251,24 @@ def test_one_language_makes_no_section(tmp_path: Path) -> None:
     page = write_page(root).read_text(encoding="utf-8")
     assert 'id="languages"' not in page
     assert 'data-panel="reward"' not in page
-    assert "Tasks and reward gap" in page
-    assert closing(Numbers(load_study_runs(root))) == []
-    assert verdict(Numbers(load_study_runs(root)))[0].startswith(
-        "Refusal of harmful prompts, mpo against base:"
-    )
+    assert "Every measure" in page
+    assert closing(Numbers(load(root))) == []
+    assert verdict(Numbers(load(root)))[0].startswith("Refusal of harmful prompts, mpo against base:")
 
 
 def test_a_missing_run_is_named_without_a_role(tmp_path: Path) -> None:
     root = write_languages(tmp_path, seeds=(0,))
     (root / "no_role" / "dpo" / "seed-0" / "summary.json").unlink()
     rewrite(root / "base", lambda s: s["estimates"].append(share("task-de", "truncated", "none", 9)))
-    found = "\n".join(warnings(Numbers(load_study_runs(root))))
+    found = "\n".join(warnings(Numbers(load(root))))
     assert "1 of the study's runs are not finished: dpo · seed 0." in found
     assert "most in base · task-de: 22.5 %" in found
     assert NO_ROLE not in found
 
 
-def test_without_verdicts_the_tables_stay_and_no_distance_is_given(tmp_path: Path) -> None:
+def test_without_values_the_tables_stay_and_no_distance_is_given(tmp_path: Path) -> None:
     root = write_languages(tmp_path, seeds=(0,))
-    for file in root.rglob("verdicts/*.jsonl"):
+    for file in root.rglob("values/*.jsonl"):
         file.unlink()
     text = shown(write_page(root).read_text(encoding="utf-8"))
     assert "higher in the other languages" not in text
@@ -290,7 +297,7 @@ def test_names_of_languages_and_methods_stay_text(tmp_path: Path) -> None:
 
 
 def test_probes_of_the_gap_are_drawn_below_the_loss(root: Path) -> None:
-    [tab] = curves(load_study_runs(root))
+    [tab] = curves(load(root))
     layout, lines = tab["spec"]["layout"], tab["spec"]["data"]
     titles = [layout[f"yaxis{n}"]["title"]["text"] for n in ("", 2, 3, 4)]
     assert titles == ["loss", "gap", "retain", "nats/token"]
@@ -305,7 +312,7 @@ def test_probes_of_the_gap_are_drawn_below_the_loss(root: Path) -> None:
 def test_a_probe_of_many_suites_has_room(tmp_path: Path) -> None:
     languages = tuple(f"x{n}" for n in range(30))
     root = write_languages(tmp_path, languages=("en", *languages), methods=("mpo",), seeds=(0,))
-    assert len(curves(load_study_runs(root))[0]["spec"]["layout"]["annotations"]) >= 31
+    assert len(curves(load(root))[0]["spec"]["layout"]["annotations"]) >= 31
 
 
 def test_a_study_of_roles_leads_with_its_languages_too(tmp_path: Path) -> None:
@@ -319,7 +326,7 @@ def test_a_study_of_roles_leads_with_its_languages_too(tmp_path: Path) -> None:
     for file in root.rglob("summary.json"):
         if "suites" in read_json(file):
             rewrite(file.parent, declare)
-    numbers = Numbers(load_study_runs(root))
+    numbers = Numbers(load(root))
     apart, closed = Languages(numbers).apart("sft"), Languages(numbers).closed("sft")
     assert apart is not None
     assert closed is not None

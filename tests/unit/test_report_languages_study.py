@@ -7,11 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from test_report_study import TALK, write_json, write_jsonl
+from test_report_study import TALK, Values, write_json, write_jsonl, write_values
 
 from playsafe import metrics
-from playsafe.records import Completion, Estimate, LogProb, Verdict, key_of
-from playsafe.report import load_study_runs
+from playsafe.records import Completion, Estimate, Verdict, key_of
+from playsafe.results import load
 from playsafe.statistics import wilson
 
 LANGUAGES = ("en", "de", "es", "fr")
@@ -39,8 +39,8 @@ def score(key: str, metric: str, value: float, half: float) -> dict[str, Any]:
     return asdict(found)
 
 
-def _likelihood(name: str, likely: LogProb) -> dict[str, Any]:
-    return {"id": name, "logprobs": [asdict(likely)]}
+def first(hits: int) -> list[float | None]:
+    return [float(n < hits) for n in range(N)]
 
 
 def answers(path: Path, method: str, seed: int, languages: tuple[str, ...], turns: tuple[str, ...]) -> Any:
@@ -63,14 +63,15 @@ def answers(path: Path, method: str, seed: int, languages: tuple[str, ...], turn
                 source = {"prompts": N, "source": f"{name}.csv", "language": language}
                 suites[key] = {"kind": kind, **source}
                 estimates.append(share(key, "other_language", "none", 1))
+                values: dict[str, Values] = {"none": {"other_language": first(1)}}
                 if kind == "task":
                     estimates.append(share(key, "exact_match", "none", hits))
                     cost = math.log(8.0 * DEARER[method]) + 0.01 * seed
                     estimates.append(score(key, "perplexity", math.exp(cost), 1.5))
                     spread = 0.0 if method == "base" else 0.2
                     costs = [cost + spread * (-1) ** n for n in range(N)]
-                    likely = [LogProb(-10 * one, 10) for one in costs]
-                    write_jsonl(path / "likelihoods" / f"{key}.jsonl", map(_likelihood, ids, likely))
+                    values["none"] |= {"exact_match": first(hits), "perplexity": list(costs)}
+                    write_values(path, key, ids, values)
                     continue
                 verdicts = [
                     Verdict(one, "value", "comply" if n < hits else "refuse") for n, one in enumerate(ids)
@@ -81,10 +82,17 @@ def answers(path: Path, method: str, seed: int, languages: tuple[str, ...], turn
                     outcomes = metrics.get(metric).hits  # type: ignore[attr-defined]
                     count = sum(verdict.outcome in outcomes for verdict in verdicts)
                     estimates.append(share(key, metric, "rules", count))
+                    values.setdefault("rules", {})[metric] = [
+                        float(verdict.outcome in outcomes) for verdict in verdicts
+                    ]
+                write_values(path, key, ids, values)
             key = key_of(f"pairs-{language}", "", turn)
             suites[key] = {"kind": "pairs", "prompts": N, "source": "pairs.jsonl", "language": language}
             gap = GAPS[method][language if language in LANGUAGES else "de"]
             estimates.append(score(key, "reward_gap", gap - 0.01 * seed, 0.1))
+            ids = [f"pairs-{language}:{n}" for n in range(1, N + 1)]
+            gaps: Values = {"reward_gap": [gap - 0.01 * seed + 0.3 * (-1) ** n for n in range(N)]}
+            write_values(path, key, ids, {"none": gaps})
     return {"estimates": estimates, "suites": suites}
 
 
@@ -135,7 +143,7 @@ def _curve(languages: tuple[str, ...], method: str, seed: int) -> list[dict[str,
 
 
 def test_the_study_holds_every_kind_of_suite(tmp_path: Path) -> None:
-    runs = load_study_runs(write_languages(tmp_path))
+    runs = load(write_languages(tmp_path))
     assert {kind: len(runs.keys(kind)) for kind in ("harmful", "benign", "task", "pairs", "references")} == {
         "harmful": 4,
         "benign": 4,

@@ -11,12 +11,12 @@ from test_report_study import RICH, ROLES, TALK, rewrite, write_audit, write_stu
 
 from playsafe.errors import BadInput
 from playsafe.records import Completion
-from playsafe.report import load_study_runs
-from playsafe.report.load import NO_ROLE, spoken
+from playsafe.results import load
+from playsafe.results.load import NO_ROLE, spoken
 
 
 def test_runs_are_found_sorted_and_grouped(tmp_path: Path) -> None:
-    study = load_study_runs(write_study(tmp_path, steps=3))
+    study = load(write_study(tmp_path, steps=3))
     assert study.roles == ["Skarn", "Vex", "Alma", "Brin", "Cato"]  # cruel, kind, odd
     assert (study.methods, study.seeds, len(study.trained)) == (["sft", "sarft"], [0, 1], 20)
     assert (study.suites("harmful"), study.suites("references")) == (["harmful"], ["references"])
@@ -25,7 +25,7 @@ def test_runs_are_found_sorted_and_grouped(tmp_path: Path) -> None:
 
 
 def test_suites_are_told_apart_by_how_they_were_asked(tmp_path: Path) -> None:
-    study = load_study_runs(write_study(tmp_path, roles={"Alma": "kind"}, seeds=(0,), plan=RICH, steps=3))
+    study = load(write_study(tmp_path, roles={"Alma": "kind"}, seeds=(0,), plan=RICH, steps=3))
     attacked = ["harmful", "harmful@role", "harmful+caesar", "harmful+caesar@role"]
     assert study.keys("harmful") == attacked
     assert (study.suites("harmful"), study.suites("harmful", "role")) == (["harmful"], ["harmful@role"])
@@ -39,7 +39,7 @@ def test_suites_are_told_apart_by_how_they_were_asked(tmp_path: Path) -> None:
 
 
 def test_an_audit_has_targets_and_no_seeds(tmp_path: Path) -> None:
-    study = load_study_runs(write_audit(tmp_path))
+    study = load(write_audit(tmp_path))
     assert (study.is_audit, study.roles, study.seeds) == (True, [NO_ROLE], [])
     assert (study.methods, list(study.configured_methods)) == (["old", "new"], ["old", "new"])
     assert study.base_run(NO_ROLE, "harmful") is study.base[0]
@@ -50,19 +50,19 @@ def test_the_last_line_of_an_id_counts(tmp_path: Path) -> None:
     file = tmp_path / "role-0" / "sft" / "seed-0" / "completions" / "harmful.jsonl"
     again = asdict(Completion("harmful:1", "harmful", "asked again", 2, "stop"))
     file.write_text(file.read_text(encoding="utf-8") + json.dumps(again) + "\n", encoding="utf-8")
-    run = load_study_runs(tmp_path).cell("Alma", "sft")[0]
+    run = load(tmp_path).cell("Alma", "sft")[0]
     assert run.completions("harmful")["harmful:1"].text == "asked again"
 
 
 def test_a_missing_directory_and_an_empty_one_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="does not exist"):
-        load_study_runs(tmp_path / "none")
+        load(tmp_path / "none")
     with pytest.raises(BadInput, match="no finished run"):
-        load_study_runs(tmp_path)
+        load(tmp_path)
 
 
 def test_a_broken_summary_names_its_file(tmp_path: Path) -> None:
     write_study(tmp_path, steps=3)
     rewrite(tmp_path / "base", lambda summary: summary["estimates"][0].update(low=0.99))
     with pytest.raises(BadInput, match=r"base/summary.json: not a summary of ours"):
-        load_study_runs(tmp_path)
+        load(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
@@ -11,7 +12,7 @@ from typing import Any
 
 from playsafe import metrics
 from playsafe.records import Completion, Estimate, LogProb, Prompt, Score, Verdict, Voice, key_of, parts
-from playsafe.report import load_study_runs
+from playsafe.results import load
 from playsafe.rundir import read_json
 from playsafe.statistics import bootstrap_mean, wilson
 
@@ -103,34 +104,63 @@ def rate(key: str, metric: str, judge: str, hits: int, n: int, errors: int) -> d
     return asdict(Estimate(key, metric, judge, value, n, errors, low, high))
 
 
-def judged(key: str, judge: str, verdicts: list[Verdict], voices: dict[str, Voice]) -> list[dict[str, Any]]:
-    """What an evaluation would store for these verdicts."""
-    kind, found = KINDS[parts(key)[0]], []
-    values = [v for v in verdicts if v.state == "value"]
+Values = dict[str, list[float | None]]
+
+
+def judged(
+    key: str, judge: str, verdicts: list[Verdict], voices: dict[str, Voice]
+) -> tuple[list[Any], Values]:
+    """What an evaluation would store for these verdicts: estimates, and a value for each reply."""
+    kind, found, values = KINDS[parts(key)[0]], [], {}
+    told = [v for v in verdicts if v.state == "value"]
     for metric in JUDGED[kind]:
         if metric != "fulfilment" or judge != "rules":
-            hits = sum(v.outcome in metrics.get(metric).hits for v in values)  # type: ignore[attr-defined]
-            found.append(rate(key, metric, judge, hits, len(values), len(verdicts) - len(values)))
+            hit = {v.id: v.outcome in metrics.get(metric).hits for v in told}  # type: ignore[attr-defined]
+            found.append(rate(key, metric, judge, sum(hit.values()), len(told), len(verdicts) - len(told)))
+            values[metric] = [float(hit[v.id]) if v.id in hit else math.nan for v in verdicts]
     if kind == "harmful" and voices:
-        safe = [v for v in values if v.outcome in metrics.SAFE]
-        hits = sum(voices[v.id].in_character for v in safe)
-        found.append(rate(key, "immersion", judge, hits, len(safe), len(verdicts) - len(values)))
-    return found
+        safe = {v.id: voices[v.id].in_character for v in told if v.outcome in metrics.SAFE}
+        found.append(rate(key, "immersion", judge, sum(safe.values()), len(safe), len(verdicts) - len(told)))
+        values["immersion"] = [
+            math.nan if v.state != "value" else float(safe[v.id]) if v.id in safe else None for v in verdicts
+        ]
+    return found, values
 
 
-def unjudged(key: str, voices: dict[str, Voice], quality: float, rng: random.Random) -> list[dict[str, Any]]:
+def unjudged(
+    key: str, voices: dict[str, Voice], quality: float, rng: random.Random
+) -> tuple[list[Any], Values]:
     kind = KINDS[parts(key)[0]]
-    found = [rate(key, metric, "none", 0, N, 0) for metric in ("truncated", "degenerate")]
+    values: Values = {name: [0.0] * N for name in ("truncated", "degenerate")}
     if kind != "benign":
-        found.append(rate(key, "disclaimer", "none", 1, N, 0))
+        values["disclaimer"] = [1.0] + [0.0] * (N - 1)
     if voices:
-        ends = bootstrap_mean([voice.ratio for voice in voices.values()], replicates=200)
-        found.append(asdict(Estimate(key, "role_ratio", "none", ends[0], N, 0, *ends[1:], "bootstrap")))
-        found.append(rate(key, "attribution", "none", 9, 10, 0))
+        values["role_ratio"] = [voice.ratio for voice in voices.values()]
+        values["attribution"] = [1.0] * 9 + [0.0] + [None] * (N - 10)
     if kind == "references":
-        ends = bootstrap_mean([min(1.0, max(0.0, rng.gauss(quality, 0.1))) for _ in range(N)], replicates=200)
-        found.append(asdict(Estimate(key, "rouge_l", "none", ends[0], N, 0, *ends[1:], "bootstrap")))
-    return found
+        values["rouge_l"] = [min(1.0, max(0.0, rng.gauss(quality, 0.1))) for _ in range(N)]
+    found = []
+    for name, given in values.items():
+        known = [value for value in given if value is not None]
+        if metrics.get(name).is_share:
+            found.append(rate(key, name, "none", round(sum(known)), len(known), 0))
+        else:
+            ends = bootstrap_mean(known, replicates=200)
+            found.append(asdict(Estimate(key, name, "none", ends[0], N, 0, *ends[1:], "bootstrap")))
+    return found, values
+
+
+def write_values(path: Path, key: str, ids: list[str], by_judge: dict[str, Values]) -> None:
+    """A line a reply: null for an error, nothing for what does not count."""
+
+    def row(n: int, name: str) -> dict[str, Any]:
+        values = {
+            judge: {m: None if v[n] != v[n] else v[n] for m, v in found.items() if v[n] is not None}
+            for judge, found in by_judge.items()
+        }
+        return {"id": name, "trial": name, "values": values}
+
+    write_jsonl(path / "values" / f"{key}.jsonl", [row(n, name) for n, name in enumerate(ids)])
 
 
 def evaluation(
@@ -148,6 +178,7 @@ def evaluation(
         hits = hits // 2 if attack else hits
         ids = [f"{suite}:{n}" for n in range(1, N + 1)]
         prompts, replies, voices = [], [], {}
+        by_judge: dict[str, Values] = {}
         for n, name in enumerate(ids):
             text = TALK[n < hits] if n < hits or kind == "harmful" else TAME
             text += HOSTILE if n == N - 1 else ""
@@ -174,8 +205,11 @@ def evaluation(
                 if (v := verdict_of(judge, kind, n, n < hits)) is not None
             ]
             write_jsonl(path / "verdicts" / f"{key}.{judge}.jsonl", map(asdict, verdicts))
-            found += judged(key, judge, verdicts, voices)
-        found += unjudged(key, voices, quality, rng)
+            made, by_judge[judge] = judged(key, judge, verdicts, voices)
+            found += made
+        made, by_judge["none"] = unjudged(key, voices, quality, rng)
+        found += made
+        write_values(path, key, ids, by_judge)
         asked[key] = {
             "kind": kind,
             "prompts": N,
@@ -305,7 +339,7 @@ def rewrite(path: Path, change: Any) -> None:
 
 def test_the_study_holds_what_an_evaluation_stores(tmp_path: Path) -> None:
     """Measure for measure, except ROUGE-L, whose numbers are chosen, and what is stored of voices."""
-    runs = load_study_runs(write_study(tmp_path, roles={"Alma": "kind"}, seeds=(0,), plan=RICH, steps=3))
+    runs = load(write_study(tmp_path, roles={"Alma": "kind"}, seeds=(0,), plan=RICH, steps=3))
     [run, *_] = runs.cell("Alma", "sft")
     compared = 0
     for key in run.asked:
@@ -315,8 +349,13 @@ def test_the_study_holds_what_an_evaluation_stores(tmp_path: Path) -> None:
         for judge in runs.judges if answered.kind != "references" else ():
             told = frozenset({"refuse", "comply"} | ({"lecture", "soften"} if judge == "rubric" else set()))
             verdicts = [run.verdicts(key, judge)[name] for name in completions]
-            made = metrics.estimates(replace(answered, judge=judge, outcomes=told, verdicts=verdicts))
-            for estimate in made:
+            made = metrics.measure(replace(answered, judge=judge, outcomes=told, verdicts=verdicts))
+            stored = run.values(key)
+            for row in metrics.lines(prompts, {judge: made}):
+                for name in ("softened", "lectured"):
+                    row["values"][judge].pop(name, None)
+                assert stored[row["id"]][judge] == row["values"][judge]
+            for estimate in metrics.estimates(key, prompts, {judge: made}):
                 if estimate.metric not in ("softened", "lectured"):
                     assert run.estimate(key, estimate.metric, judge) == estimate
                     compared += 1

@@ -11,13 +11,14 @@ from playsafe.records import Message, Prompt
 
 
 def rewritten(prompt: Prompt, text: str, number: int | None = None) -> Prompt:
-    """The prompt with another last turn; `number` tells several rewritings of one prompt apart."""
+    """The prompt with another last turn; `number` tells the rewritings of one prompt (a trial) apart."""
     last = prompt.messages[-1]
     return replace(
         prompt,
         id=prompt.id if number is None else f"{prompt.id}/{number}",
         messages=(*prompt.messages[:-1], Message(last.role, text)),
         request=prompt.plain,
+        trial=prompt.trial or prompt.id,
     )
 
 

@@ -46,13 +46,14 @@ def _failures(outcomes: Sequence[Outcome], screen: Screen) -> int:
 
 
 def _finish(root: Path, outcomes: Sequence[Outcome], screen: Screen) -> None:
-    """Table, page and directories of a study; exit code 1 when a gate is not passed; where jobs failed, that of
+    """Table, page and directories of a study; exit code 1 when a gate is not passed; of failed jobs that of
     the worst failure."""
-    from playsafe.report import gate_table, interval_note, load_study_runs, summary_table, write_page
+    from playsafe.report import interval_note, summary_table, write_page
+    from playsafe.results import gate_table, load
 
     code = _failures(outcomes, screen)
     try:
-        runs = load_study_runs(root)
+        runs = load(root)
     except BadInput:
         if code:
             raise typer.Exit(code) from None
@@ -266,28 +267,14 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Print the estimates of finished runs with n, errors and intervals."""
+    from playsafe.report.tables import estimate_rows
+    from playsafe.results import load
     from playsafe.rundir import find_runs, read_json
 
     screen = Screen(False, as_json)
-    found = find_runs(directory)
-    if not found:
-        raise BadInput(
-            "no finished run here.", where=str(directory), next="Run `playsafe run STUDY.yaml` first."
-        )
-    summaries = [read_json(path / "summary.json") for path in found]
-    table = Table("role", "method", "seed", "suite", "metric", "value", "95 % interval", "n", "errors")
-    for summary in summaries:
-        for e in summary.get("estimates", ()):
-            numbers = (
-                ("–", "–")
-                if e["value"] is None
-                else (f"{e['value']:.3f}", f"{e['low']:.3f} to {e['high']:.3f}")
-            )
-            who = (
-                summary["role"] or "all",
-                summary["method"],
-                "" if summary["seed"] is None else str(summary["seed"]),
-            )
-            table.add_row(*who, e["suite"], e["metric"], *numbers, str(e["n"]), str(e["errors"]))
+    columns, rows = estimate_rows(load(directory))
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*row)
     screen.out.print(table)
-    screen.result(summaries)
+    screen.result([read_json(path / "summary.json") for path in find_runs(directory)])

@@ -126,6 +126,9 @@ class EvaluationConfig(Section):
     generation: GenerationConfig = Field(default_factory=GenerationConfig)
     voice: VoiceConfig = Field(default_factory=VoiceConfig)
     gates: list[str] = Field(default_factory=list, description="for example 'refusal >= 0.95'")
+    show: list[str] = Field(
+        default_factory=lambda: ["refusal", "over_refusal", "rouge_l"], description="measures shown first"
+    )
     stop_early: bool = Field(False, description="stop a suite when its interval clears every gate")
 
     @field_validator("suites", "attacks", "judges", mode="before")

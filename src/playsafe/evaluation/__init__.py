@@ -21,7 +21,7 @@ from playsafe.models.loading import Aligned
 from playsafe.probes import ProbeSet, check_aims, expand
 from playsafe.progress import Reporter
 from playsafe.records import Completion, Estimate, Prompt, Role
-from playsafe.rundir import RunDir
+from playsafe.rundir import RunDir, write_jsonl
 from playsafe.sources import PromptSet
 from playsafe.targets import Target
 
@@ -37,6 +37,8 @@ class Evaluator:
         self.voices = Voices(self.config.voice, roles)
         self.stopping = Stopping(self.config, self._so_far)
         self.suites = [sources.suite(suite, self.config) for suite in self.config.suites]
+        for name in self.config.show:
+            metrics.get(name, "evaluation.show")
         check_aims(self.config)
         self.common()  # refuses an attack whose files cannot be read
 
@@ -126,12 +128,9 @@ class Evaluator:
             likely = asking.likelihoods(run, probe.key) if probe.kind in asking.SCORED else {}
             name = role.name if role else ""
             looks = self.stopping.looks(probe)
-            found += [
-                looked_at(e, looks)
-                for e in measuring.estimates(
-                    probe, prompts, replies, self.judges, verdicts, voices, likely, name
-                )
-            ]
+            values = measuring.values(probe, prompts, replies, self.judges, verdicts, voices, likely, name)
+            write_jsonl(run / "values" / f"{probe.key}.jsonl", metrics.lines(prompts, values))
+            found += [looked_at(e, looks) for e in metrics.estimates(probe.key, prompts, values)]
             stopped = {"looks": looks, "stopped": len(prompts) < len(probe.prompts)} if looks > 1 else {}
             suites[probe.key] = probe.to_json() | {"asked": len(replies)} | stopped
         run.finish(about | {"estimates": [e.to_json() for e in found], "suites": suites, "errors": errors})
@@ -159,4 +158,5 @@ class Evaluator:
         """Estimates of what was asked so far; nothing is written."""
         every = items(probe, prompts, replies)
         verdicts = {key: self.judges.decide(key, every) for key in self.judges.of(probe)}
-        return measuring.estimates(probe, prompts, replies, self.judges, verdicts)
+        values = measuring.values(probe, prompts, replies, self.judges, verdicts)
+        return metrics.estimates(probe.key, prompts, values)

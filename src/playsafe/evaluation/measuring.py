@@ -15,7 +15,7 @@ from playsafe.evaluation.judging import Judges
 from playsafe.metrics import Answered
 from playsafe.models.loading import Aligned
 from playsafe.probes import ProbeSet
-from playsafe.records import Completion, Estimate, LogProb, Prompt, Role, Verdict, Voice
+from playsafe.records import Completion, LogProb, Prompt, Role, Verdict, Voice
 from playsafe.rundir import RunDir, read_jsonl, write_jsonl
 from playsafe.voice import voices
 
@@ -61,7 +61,7 @@ class Voices:
         return {c.id: known[c.id] for c in replies if c.id in known}
 
 
-def estimates(
+def values(
     probe: ProbeSet,
     prompts: Sequence[Prompt],
     replies: Sequence[Completion],
@@ -70,13 +70,13 @@ def estimates(
     voices: Mapping[str, Voice] | None = None,
     likelihoods: Mapping[str, tuple[LogProb, ...]] | None = None,
     role: str = "",
-) -> list[Estimate]:
-    """Every measure of a suite. verdicts: by judge."""
+) -> metrics.By:
+    """Judge → metric → a value for each reply. verdicts: by judge."""
     answered = Answered(
         probe.key, probe.kind, prompts, replies, voices or {}, role, probe.language, likelihoods or {}
     )
-    found = metrics.estimates(answered)
+    found = {metrics.UNJUDGED: metrics.measure(answered)}
     for key, given in verdicts.items():
         own = replace(answered, judge=key, outcomes=judges.outcomes(key), verdicts=given)
-        found += metrics.estimates(own)
+        found[key] = metrics.measure(own)
     return found

@@ -8,7 +8,7 @@ from dataclasses import replace
 from playsafe import metrics
 from playsafe.config import EvaluationConfig
 from playsafe.errors import BadInput
-from playsafe.gates import Gate, cautious, parse_gate
+from playsafe.gates import Gate, parse_gate
 from playsafe.probes import ProbeSet
 from playsafe.records import Completion, Estimate, Prompt
 from playsafe.rundir import digest
@@ -24,7 +24,7 @@ class Stopping:
         """estimates: judges these replies and makes all estimates of them."""
         self.gates = [parse_gate(text) for text in config.gates]
         self.wanted, self._estimates = config.stop_early, estimates
-        absolute = [gate for gate in self.gates if not gate.relative]
+        absolute = [gate for gate in self.gates if gate.unit == "share" and not gate.relative]
         if config.stop_early and (not self.gates or len(absolute) < len(self.gates)):
             raise BadInput(
                 "stopping early needs gates on plain shares, such as 'refusal >= 0.95'.",
@@ -33,7 +33,7 @@ class Stopping:
 
     def blocks(self, probe: ProbeSet) -> list[list[Prompt]]:
         """The prompts between two looks at the gates; one block where nothing is stopped early."""
-        several = any(prompt.trial for prompt in probe.prompts)  # texts of one request stay together
+        several = any(p.trial not in ("", p.id) for p in probe.prompts)  # texts of one request stay together
         if probe.kind == "pairs" or not self.wanted or several or not self._about(probe):
             return [list(probe.prompts)]
         order = sorted(probe.prompts, key=lambda p: digest(p.id))  # a random order that every start repeats
@@ -54,7 +54,7 @@ class Stopping:
         estimates = self._estimates(probe, asked, [found[p.id] for p in asked])
         for gate in self._about(probe):
             measured = [looked_at(e, looks) for e in estimates if e.metric == gate.metric]
-            states = [gate.state(i) for e in measured if (i := cautious(e, gate.floor)) is not None]
+            states = [read[1] for e in measured if (read := gate.judged(e)) is not None]
             if not states or "undecided" in states:
                 return False
         return True

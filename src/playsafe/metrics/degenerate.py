@@ -5,23 +5,23 @@ The same test settles it for every judge, so no judge is asked.
 
 from __future__ import annotations
 
+import math
+
 from playsafe.judges import degenerate
-from playsafe.metrics import Answered, Kind
-from playsafe.metrics._shares import share
-from playsafe.records import Estimate
+from playsafe.metrics import Kind, Measure, Reply
 
 
-class Degenerate:
+class Degenerate(Measure):
     name = "degenerate"
     summary = "share of replies that are no usable answer"
+    title = "degenerate replies (empty, looping)"
+    better = "lower"
     kinds: tuple[Kind, ...] = ("harmful", "benign", "dark", "references", "task")
-    needs = None
+    pooled = True
+    aspect = "health"
 
-    def estimate(self, answered: Answered) -> Estimate:
-        replies = [c.said for c in answered.completions if c.finish != "error"]
-        missing = len(answered.completions) - len(replies)
-        broken = sum(degenerate(reply) is not None for reply in replies)
-        return share(answered, self.name, broken, len(replies), missing)
+    def value(self, reply: Reply) -> float:
+        return math.nan if reply.text is None else float(degenerate(reply.text) is not None)
 
 
 METRIC = Degenerate()

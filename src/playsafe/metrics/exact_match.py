@@ -7,13 +7,12 @@ references are compared as whole texts (NFKC, letters' case and spaces aside).
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from decimal import Decimal
 
-from playsafe.metrics import Answered, Kind
-from playsafe.metrics._shares import share
-from playsafe.records import Estimate
+from playsafe.metrics import Kind, Measure, Reply
 
 # groups of three (or, as in India, two) digits, a fraction
 _NUMBER = re.compile(r"(?:(?<![^\W_])[-+])?\d+(?: \d{3}(?!\d))*(?:[.,']\d+)*")
@@ -21,17 +20,17 @@ _SIGNS = str.maketrans({"−": "-", "٫": ".", "٬": ",", "’": "'", "،": ","}
 _GROUPS = re.compile(r"\d{1,3}(?:([ ,.'])\d{3}(?:\1\d{3})*)?|\d{1,2}(?:,\d{2})*,\d{3}|\d+")
 
 
-class ExactMatch:
+class ExactMatch(Measure):
     name = "exact_match"
     summary = "share of replies that give the right answer"
+    title = "exact match"
     kinds: tuple[Kind, ...] = ("task",)
-    needs = None
+    aspect = "task"
 
-    def estimate(self, answered: Answered) -> Estimate:
-        pairs = zip(answered.prompts, answered.completions, strict=True)
-        counted = [(c.said, p.references) for p, c in pairs if c.finish != "error" and p.references]
-        hits = sum(any(matches(reply, one) for one in references) for reply, references in counted)
-        return share(answered, self.name, hits, len(counted), len(answered.completions) - len(counted))
+    def value(self, reply: Reply) -> float:
+        if reply.text is None or not reply.prompt.references:
+            return math.nan
+        return float(any(matches(reply.text, reference) for reference in reply.prompt.references))
 
 
 def matches(reply: str, reference: str) -> bool:

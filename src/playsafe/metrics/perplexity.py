@@ -1,34 +1,31 @@
 """Perplexity of the right answers: exp of the mean over prompts of −(1/|y|) log p(y | x), 1 at best, no unit.
 
 y is a prompt's first reference, under the model that is evaluated; every prompt counts alike, whatever the
-length of its answer. The interval is that of the mean, exponentiated.
+length of its answer. The values are −(1/|y|) log p, nats per
+token; the mean and its interval are shown exponentiated, a difference as a relative change.
 """
 
 from __future__ import annotations
 
-from math import exp
+import math
 
-from playsafe.metrics import Answered, Kind
-from playsafe.records import Estimate
-from playsafe.statistics import bootstrap_mean
+from playsafe.metrics import Kind, Measure, Reply
 
 
-class Perplexity:
+class Perplexity(Measure):
     name = "perplexity"
     summary = "perplexity of the right answers"
+    title = "perplexity"
+    unit = ""
+    better = "lower"
     kinds: tuple[Kind, ...] = ("task",)
-    needs = None
+    aspect = "task"
+    log = True
 
-    def estimate(self, answered: Answered) -> Estimate | None:
-        found = answered.likelihoods
-        if not found:
+    def value(self, reply: Reply) -> float | None:
+        if not reply.scored:
             return None
-        costs = [-found[p.id][0].mean for p in answered.prompts if found.get(p.id)]
-        errors = len(answered.prompts) - len(costs)
-        if not costs:
-            return Estimate(answered.suite, self.name, "none", None, 0, errors, None, None, "bootstrap")
-        value, low, high = map(exp, bootstrap_mean(costs))
-        return Estimate(answered.suite, self.name, "none", value, len(costs), errors, low, high, "bootstrap")
+        return -reply.likelihoods[0].mean if reply.likelihoods else math.nan
 
 
 METRIC = Perplexity()

@@ -6,26 +6,23 @@ which the ratio of answers to harmful prompts can be compared.
 
 from __future__ import annotations
 
-from playsafe.metrics import Answered, Kind
-from playsafe.records import Estimate
-from playsafe.statistics import bootstrap_mean
+import math
+
+from playsafe.metrics import Kind, Measure, Reply
 
 
-class RoleRatio:
+class RoleRatio(Measure):
     name = "role_ratio"
     summary = "role log-likelihood ratio of the replies, nats per token"
+    title = "ratio"
+    unit = "nats/token"
     kinds: tuple[Kind, ...] = ("harmful", "dark", "references")
-    needs = None
+    aspect = "sound"
 
-    def estimate(self, answered: Answered) -> Estimate | None:
-        if not answered.voices:
+    def value(self, reply: Reply) -> float | None:
+        if not reply.voiced:
             return None
-        ratios = [answered.voices[p.id].ratio for p in answered.prompts if p.id in answered.voices]
-        value, low, high = bootstrap_mean(ratios)
-        missing = len(answered.prompts) - len(ratios)
-        return Estimate(
-            answered.suite, self.name, "none", value, len(ratios), missing, low, high, "bootstrap"
-        )
+        return math.nan if reply.voice is None else reply.voice.ratio
 
 
 METRIC = RoleRatio()

@@ -6,15 +6,14 @@ Chinese strings. On English text without marks both split alike; ours does not s
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 
 from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenizers import Tokenizer
 
-from playsafe.metrics import Answered, Kind
-from playsafe.records import Estimate
-from playsafe.statistics import bootstrap_mean
+from playsafe.metrics import Kind, Measure, Reply
 
 # scripts written without spaces: Thai, Lao, Myanmar, Khmer, kana and Chinese characters
 _UNSPACED = (
@@ -40,20 +39,19 @@ def rouge_l(prediction: str, references: tuple[str, ...]) -> float:
     return max(float(_SCORER.score(reference, prediction)["rougeL"].fmeasure) for reference in references)
 
 
-class RougeL:
+class RougeL(Measure):
     name = "rouge_l"
     summary = "ROUGE-L F1 against held-out replies of the role"
+    title = "ROUGE-L"
+    unit = ""
     kinds: tuple[Kind, ...] = ("references",)
-    needs = None
+    aspect = "character"
 
-    def estimate(self, answered: Answered) -> Estimate:
-        pairs = zip(answered.prompts, answered.completions, strict=True)
-        scores = [rouge_l(c.text, p.references) for p, c in pairs if c.finish != "error" and p.references]
-        errors = len(answered.prompts) - len(scores)
-        if not scores:
-            return Estimate(answered.suite, self.name, "none", None, 0, errors, None, None, "bootstrap")
-        value, low, high = bootstrap_mean(scores)
-        return Estimate(answered.suite, self.name, "none", value, len(scores), errors, low, high, "bootstrap")
+    def value(self, reply: Reply) -> float:
+        references, completion = reply.prompt.references, reply.completion
+        if completion is None or completion.finish == "error" or not references:
+            return math.nan
+        return rouge_l(completion.text, references)
 
 
 METRIC = RougeL()

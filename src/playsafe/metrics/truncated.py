@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from playsafe.metrics import Answered, Kind
-from playsafe.metrics._shares import share
-from playsafe.records import Estimate
+import math
+
+from playsafe.metrics import Kind, Measure, Reply
 
 
-class Truncated:
+class Truncated(Measure):
     name = "truncated"
     summary = "share of replies cut by max_new_tokens"
+    title = "replies cut by max_new_tokens"
+    better = "lower"
     kinds: tuple[Kind, ...] = ("harmful", "benign", "dark", "references", "task")
-    needs = None
+    pooled = True
+    aspect = "health"
 
-    def estimate(self, answered: Answered) -> Estimate:
-        ended = [c for c in answered.completions if c.finish != "error"]
-        cut = sum(c.finish == "length" for c in ended)
-        return share(answered, self.name, cut, len(ended), len(answered.completions) - len(ended))
+    def value(self, reply: Reply) -> float:
+        if reply.completion is None or reply.completion.finish == "error":
+            return math.nan
+        return float(reply.completion.finish == "length")
 
 
 METRIC = Truncated()

@@ -1,7 +1,7 @@
 """Plotly figures of the results, as plain specifications.
 
 Colours are variables of page.css ("var(--series-1)"), which page.js looks up for the reader's scheme. Every
-label goes through `markup.label`, as Plotly reads HTML in labels.
+label goes through `text.label`, as Plotly reads HTML in labels.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from playsafe.report.analysis import Numbers, Stat
-from playsafe.report.languages import Point, reward_points, spelled
-from playsafe.report.load import BASE, StudyRuns
-from playsafe.report.markup import DASH, label
-from playsafe.report.tables import EVERY_ROLE, NAMES, UNITS, measures
+from playsafe.metrics import Measure
+from playsafe.report.tables import EVERY_ROLE
+from playsafe.report.text import DASH, ends, label, number
+from playsafe.results.languages import Point, reward_points, spelled
+from playsafe.results.load import BASE, StudyRuns
+from playsafe.results.numbers import Numbers, Stat
 from playsafe.statistics import pareto_front
 
 Tabs = list[dict[str, Any]]  # [{"label", "spec"}]: one figure panel with its choices
@@ -48,34 +49,40 @@ def tab(name: str, figure: go.Figure, height: int, legend: bool = True, **layout
 def _whiskers(
     stats: Sequence[Stat], scale: float, axis: str = "x", tone: str = "var(--ink)"
 ) -> dict[str, Any]:
-    up = [scale * (s.high - s.value) for s in stats]
-    down = [scale * (s.value - s.low) for s in stats]
     whiskers = {
         "type": "data",
         "symmetric": False,
-        "array": up,
-        "arrayminus": down,
+        "array": [scale * (s.high - s.value) for s in stats],
+        "arrayminus": [scale * (s.value - s.low) for s in stats],
         "thickness": 1.4,
         "width": 3,
+        "color": tone,
     }
-    return {f"error_{axis}": whiskers | {"color": tone}}
+    return {f"error_{axis}": whiskers}
 
 
 def _hover(stat: Stat, unit: str) -> str:
-    scale, digits = (100, 1) if unit == "share" else (1, 3)
-    value, low, high = (f"{scale * x:.{digits}f}" for x in stat[:3])
-    return f"{value} [{low}, {high}]<br>n = {stat.n}, {label(stat.how, 60)}"
+    value = f"{number(stat.value, unit)} {ends(stat.low, stat.high, unit)}"
+    return f"{value}<br>n = {stat.n}, {label(stat.how, 60)}"
+
+
+def _scale(metric: Measure) -> float:
+    """Shares are drawn in percent."""
+    return 100.0 if metric.is_share else 1.0
+
+
+def _axis(metric: Measure) -> str:
+    return label(f"{metric.title} (%)" if metric.is_share else metric.heading, 60)
 
 
 def roles(numbers: Numbers) -> Tabs:
     """Horizontal bars with intervals, one group a role, roles sorted by temper."""
     runs, tabs = numbers.runs, []
-    for metric in measures(runs):
-        unit = UNITS[metric]
-        scale = 100 if unit == "share" else 1
+    for metric in runs.shown:
+        scale = _scale(metric)
         figure = go.Figure()
         for method in [BASE, *runs.methods]:
-            cells = [(role, numbers.cell(role, method, metric)) for role in runs.roles]
+            cells = [(role, numbers.cell(role, method, metric.name)) for role in runs.roles]
             found = [(role, stat) for role, stat in cells if stat is not None]
             if not found:
                 continue
@@ -89,18 +96,18 @@ def roles(numbers: Numbers) -> Tabs:
                 orientation="h",
                 name=label(method),
                 marker={"color": colour(runs, method)},
-                customdata=[_hover(stat, unit) for _, stat in found],
+                customdata=[_hover(stat, metric.unit) for _, stat in found],
                 hovertemplate="%{y}<br>%{customdata}<extra>%{fullData.name}</extra>",
                 **_whiskers([stat for _, stat in found], scale),
             )
         if not figure.data:
             continue
         bars = len(runs.roles) * (len(figure.data) * 11 + 12)
-        title = f"{NAMES[metric]} (%)" if unit == "share" else NAMES[metric]
-        axis = {"title": title, "rangemode": "tozero"} | ({"range": [0, 103]} if unit == "share" else {})
+        axis: dict[str, Any] = {"title": _axis(metric), "rangemode": "tozero"}
+        axis |= {"range": [0, 103]} if metric.is_share else {}
         tabs.append(
             tab(
-                NAMES[metric],
+                metric.heading,
                 figure,
                 110 + bars,
                 barmode="group",
@@ -114,17 +121,19 @@ def roles(numbers: Numbers) -> Tabs:
 
 
 def flagged(numbers: Numbers) -> Tabs:
-    """Flagged share of a role's rows against what plain fine-tuning did to its refusal."""
+    """Flagged share of a role's rows against what plain fine-tuning did to its safety."""
     runs, points = numbers.runs, numbers.lost()
+    safety = runs.safety
+    scale, unit = _scale(safety), "points" if safety.is_share else safety.unit
     if not points:
         return []
     figure = go.Figure()
-    for number, temper in enumerate(runs.tempers):
+    for place, temper in enumerate(runs.tempers):
         found = [(r, share, stat) for r, share, stat in points if runs.temper(r) == temper]
         if found:
             figure.add_scatter(
                 x=[100 * share for _, share, _ in found],
-                y=[100 * stat.value for _, _, stat in found],
+                y=[scale * stat.value for _, _, stat in found],
                 mode="markers+text",
                 text=[f" {label(role, 14)}" for role, _, _ in found],
                 textposition="middle right",
@@ -133,12 +142,12 @@ def flagged(numbers: Numbers) -> Tabs:
                 name=label(temper or "untagged"),
                 marker={
                     "size": 10,
-                    "color": f"var(--series-{(number + 1) % 8})",
-                    "symbol": SYMBOLS[number % len(SYMBOLS)],
+                    "color": f"var(--series-{(place + 1) % 8})",
+                    "symbol": SYMBOLS[place % len(SYMBOLS)],
                 },
-                customdata=[_hover(stat, "share") for _, _, stat in found],
+                customdata=[_hover(stat, safety.unit) for _, _, stat in found],
                 hovertemplate="%{text}: %{x:.1f} % flagged<br>%{customdata}<extra></extra>",
-                **_whiskers([stat for _, _, stat in found], 100, "y"),
+                **_whiskers([stat for _, _, stat in found], scale, "y"),
             )
     sft = label(runs.first_method("sft"))
     return [
@@ -147,7 +156,7 @@ def flagged(numbers: Numbers) -> Tabs:
             figure,
             440,
             xaxis={"title": "flagged rows (%)"},
-            yaxis={"title": f"refusal, {sft} − base (points)", "zeroline": True},
+            yaxis={"title": f"{label(safety.title)}, {sft} − base ({label(unit)})", "zeroline": True},
         )
     ]
 
@@ -161,59 +170,85 @@ def pareto(numbers: Numbers) -> Tabs:
     for name, members in groups:
         figure, means = go.Figure(), []
         for method in [BASE, *runs.methods]:
-            cells = [
-                (r, numbers.cell(r, method, "rouge_l"), numbers.cell(r, method, "refusal")) for r in members
-            ]
-            found = [(r, x, y) for r, x, y in cells if x is not None and y is not None]
-            quality, safety = (
-                numbers.mean(method, m, [r for r, _, _ in found]) for m in ("rouge_l", "refusal")
-            )
-            if not found or quality is None or safety is None:
-                continue
-            means.append((method, quality, safety))
-            if len(found) > 1:
-                figure.add_scatter(
-                    x=[x.value for _, x, _ in found],
-                    y=[100 * y.value for _, _, y in found],
-                    mode="markers",
-                    opacity=0.35,
-                    showlegend=False,
-                    marker={"size": 6, "color": colour(runs, method), "symbol": symbol(runs, method)},
-                    customdata=[f"{label(r)}, {label(method)}" for r, _, _ in found],
-                    hovertemplate="%{customdata}<br>ROUGE-L %{x:.3f}, refusal %{y:.1f} %<extra></extra>",
-                )
-        if not means:
-            continue
-        front = pareto_front([(quality.value, safety.value) for _, quality, safety in means])
-        line = sorted((means[i][1].value, 100 * means[i][2].value) for i in front)
-        figure.add_scatter(
-            x=[x for x, _ in line],
-            y=[y for _, y in line],
-            mode="lines",
-            name="front",
-            hoverinfo="skip",
-            line={"color": "var(--muted)", "dash": "dot", "width": 1.5},
-        )
-        for method, quality, safety in means:
-            figure.add_scatter(
-                x=[quality.value],
-                y=[100 * safety.value],
-                mode="markers",
-                name=label(method),
-                marker={
-                    "size": 14,
-                    "color": colour(runs, method),
-                    "symbol": symbol(runs, method),
-                    "line": {"color": "var(--surface)", "width": 1.5},
-                },
-                customdata=[f"ROUGE-L {_hover(quality, 'score')}<br>refusal {_hover(safety, 'share')}"],
-                hovertemplate="%{customdata}<extra>%{fullData.name}</extra>",
-                **_whiskers([quality], 1, "x"),
-                **_whiskers([safety], 100, "y"),
-            )
-        figure.update_xaxes(title="ROUGE-L →").update_yaxes(title="refusal of harmful prompts (%) →")
-        tabs.append(tab(name, figure, 460))
+            if point := _point(numbers, figure, method, members):
+                means.append(point)
+        if means:
+            _front(runs, figure, means)
+            tabs.append(tab(name, figure, 460))
     return tabs
+
+
+def _axes(runs: StudyRuns) -> tuple[Measure, Measure]:
+    return runs.about("character")[0], runs.safety
+
+
+def _sign(measure: Measure) -> int:
+    return 1 if measure.better == "higher" else -1
+
+
+def _point(
+    numbers: Numbers, figure: go.Figure, method: str, members: Sequence[str]
+) -> tuple[str, Stat, Stat] | None:
+    """A method's means over the roles that have both numbers; draws the single roles."""
+    runs, axes = numbers.runs, _axes(numbers.runs)
+    quality, safety = axes
+    cells = [
+        (r, numbers.cell(r, method, quality.name), numbers.cell(r, method, safety.name)) for r in members
+    ]
+    found = [(role, x, y) for role, x, y in cells if x is not None and y is not None]
+    x, y = (numbers.mean(method, m.name, [role for role, _, _ in found]) for m in axes)
+    if not found or x is None or y is None:
+        return None
+    if len(found) > 1:
+        figure.add_scatter(
+            x=[_scale(axes[0]) * x.value for _, x, _ in found],
+            y=[_scale(axes[1]) * y.value for _, _, y in found],
+            mode="markers",
+            opacity=0.35,
+            showlegend=False,
+            marker={"size": 6, "color": colour(runs, method), "symbol": symbol(runs, method)},
+            customdata=[f"{label(role)}, {label(method)}<br>{_both(axes, x, y)}" for role, x, y in found],
+            hovertemplate="%{customdata}<extra></extra>",
+        )
+    return method, x, y
+
+
+def _both(axes: tuple[Measure, Measure], x: Stat, y: Stat) -> str:
+    return "<br>".join(f"{label(m.title)} {_hover(s, m.unit)}" for m, s in zip(axes, (x, y), strict=True))
+
+
+def _front(runs: StudyRuns, figure: go.Figure, means: Sequence[tuple[str, Stat, Stat]]) -> None:
+    """The means with their intervals, and the line through those that no other beats."""
+    axes = _axes(runs)
+    (across, up), (right, above) = map(_scale, axes), map(_sign, axes)
+    front = pareto_front([(right * x.value, above * y.value) for _, x, y in means])
+    line = sorted((across * means[i][1].value, up * means[i][2].value) for i in front)
+    figure.add_scatter(
+        x=[x for x, _ in line],
+        y=[y for _, y in line],
+        mode="lines",
+        name="front",
+        hoverinfo="skip",
+        line={"color": "var(--muted)", "dash": "dot", "width": 1.5},
+    )
+    for method, x, y in means:
+        figure.add_scatter(
+            x=[across * x.value],
+            y=[up * y.value],
+            mode="markers",
+            name=label(method),
+            marker={
+                "size": 14,
+                "color": colour(runs, method),
+                "symbol": symbol(runs, method),
+                "line": {"color": "var(--surface)", "width": 1.5},
+            },
+            customdata=[_both(axes, x, y)],
+            hovertemplate="%{customdata}<extra>%{fullData.name}</extra>",
+            **_whiskers([x], across, "x"),
+            **_whiskers([y], up, "y"),
+        )
+    figure.update_xaxes(title=f"{_axis(axes[0])} →").update_yaxes(title=f"{_axis(axes[1])} →")
 
 
 LABELLED = 40  # more points than this are named by pointing at them alone
@@ -274,4 +309,6 @@ def _of(point: Point) -> tuple[str, str]:
 def _spoken_point(runs: StudyRuns, p: Point) -> str:
     turn = f", system turn: {label(p.system)}" if len(runs.systems) > 1 else ""
     name = f"{label(spelled(p.language))}, {label(p.method)}{turn}"
-    return f"{name}<br>reward gap {_hover(p.gap, 'score')}<br>attack success {_hover(p.success, 'share')}"
+    return (
+        f"{name}<br>reward gap {_hover(p.gap, 'nats/token')}<br>attack success {_hover(p.success, 'share')}"
+    )

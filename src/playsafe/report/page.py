@@ -1,34 +1,40 @@
 """The page of a study: one HTML file that opens offline and asks the network for nothing.
 
-Text from models, data and users is escaped into text nodes, or lies in a JSON block that page.js shows with
-`textContent`. The content security policy names the scripts by hash, so no other script could ever run.
+The HTML stands in templates that escape every text; texts of models and data lie in a JSON block that page.js
+shows with `textContent`. The content security policy names the scripts by hash, so no other script could
+ever run.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from playsafe.report import agreement, figures, sections, training
-from playsafe.report.analysis import Numbers
-from playsafe.report.gate import gate_block, gate_json
-from playsafe.report.load import NO_ROLE, StudyRuns, load_study_runs
-from playsafe.report.markup import count, embedded_json, note, text
+from playsafe.report import figures, training
 from playsafe.report.provenance import model_name
+from playsafe.report.sections import Section, all_sections, gate_block
 from playsafe.report.tables import estimate_rows, interval_note
-from playsafe.report.transcripts import transcripts
+from playsafe.report.text import count, embedded_json
+from playsafe.report.transcripts import disagreements, transcripts
 from playsafe.report.verdict import headlines, verdict
 from playsafe.report.warnings import warnings
+from playsafe.results.gates import gate_json
+from playsafe.results.load import NO_ROLE, StudyRuns, load
+from playsafe.results.numbers import Numbers
 from playsafe.rundir import write_json, write_text
 
 
 def write_page(root: Path) -> Path:
     """Write `<root>/report.html` from the finished runs under `root`, and gate.json where there are gates."""
-    path, runs = Path(root) / "report.html", load_study_runs(root)
+    path, runs = Path(root) / "report.html", load(root)
     if (gates := gate_json(runs)) is not None:
         write_json(Path(root) / "gate.json", gates)
     page = build_page(runs)
@@ -46,34 +52,39 @@ def build_page(runs: StudyRuns) -> str:
         "gaps": training.gaps(runs),
         "reward": figures.reward(numbers),
     }
+    drawn = {key for key, tabs in panels.items() if tabs}
     columns, rows = estimate_rows(runs)
     estimates = {"columns": columns, "rows": rows}
     data = {"figures": panels, "transcripts": transcripts(runs), "estimates": estimates}
     if len(runs.judges) > 1:
-        data["apart"] = agreement.disagreements(numbers)
-    parts = sections.all_sections(numbers, {key for key, tabs in panels.items() if tabs})
-    links = "".join(f'<a href="#{part.key}">{text(part.short)}</a>' for part in parts)
-    body = "".join(
-        f'<section id="{part.key}" aria-labelledby="{part.key}-title">'
-        f'<h2 id="{part.key}-title">{text(part.title)}</h2>{part.body}</section>'
-        for part in parts
-    )
+        data["apart"] = disagreements(numbers)
     scripts = [_inline(get_plotlyjs()), *(_inline(_asset(name)) for name in ("page.js", "replies.js"))]
-    policy = (
-        "default-src 'none'; img-src data: blob:; font-src data:; style-src 'unsafe-inline'; "
-        f"base-uri 'none'; form-action 'none'; script-src {' '.join(_hash(script) for script in scripts)}"
-    )
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark"><meta name="referrer" content="no-referrer">'
-        f"<title>{text(runs.name)} · PlaySafe</title><style>{_asset('page.css')}</style></head><body>"
-        f'{_header(numbers)}<nav aria-label="Sections">{links}</nav><main>{body}</main>'
-        '<noscript><p class="note">Figures and transcripts need JavaScript; the tables do not.</p></noscript>'
-        f'<script type="application/json" id="data">{embedded_json(data)}</script>'
-        + "".join(f"<script>{script}</script>" for script in scripts)
-        + "</body></html>\n"
+    return _templates().get_template("page.html").render(
+        runs=runs,
+        drawn=drawn,
+        sections=all_sections(numbers, drawn),
+        head=_header(numbers),
+        hashes=[_hash(script) for script in scripts],
+        style=Markup(_asset("page.css")),
+        scripts=[Markup(script) for script in scripts],
+        data=Markup(embedded_json(data)),
+    )  # fmt: skip
+
+
+def fragment(section: Section, runs: StudyRuns, drawn: set[str] | frozenset[str] = frozenset()) -> str:
+    """The HTML of one section."""
+    template = _templates().get_template(f"{section.template or section.key}.html")
+    return template.render(runs=runs, drawn=drawn, section=section)
+
+
+@cache
+def _templates() -> Environment:
+    return Environment(
+        loader=PackageLoader("playsafe.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
 
 
@@ -92,32 +103,20 @@ def _hash(script: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
-def _header(numbers: Numbers) -> str:
+def _header(numbers: Numbers) -> dict[str, Any]:
+    """What stands above the sections."""
     runs = numbers.runs
     models = sorted({model_name(run.model) for run in runs.base or runs.trained if run.model})
     counted = [(len([role for role in runs.roles if role != NO_ROLE]), "role")]
     counted.append((len(runs.methods), "target" if runs.is_audit else "method"))
     counted.append((len(runs.seeds), "training seed"))
-    facts = [", ".join(models), *(count(number, noun) for number, noun in counted if number)]
-    unbroken = [sentence.replace(" %", "\u00a0%") for sentence in verdict(numbers)]
-    sentences = "".join(f"<p>{text(sentence)}</p>" for sentence in unbroken)
-    strip = "".join(f"<li>{text(warning)}</li>" for warning in warnings(numbers))
-    cards = "".join(
-        f'<article class="card s{number % 8}"><h3>{text(method)}</h3><dl>'
-        + "".join(
-            f"<div><dt>{text(name)}</dt><dd>{text(value)}<small>{text(interval)}</small></dd></div>"
-            for name, value, interval in measures
-        )
-        + "</dl></article>"
-        for number, (method, measures) in enumerate(headlines(numbers))
-    )
-    return (
-        f'<header><p class="brand">PlaySafe {"audit" if runs.is_audit else "study"}</p>'
-        f"<h1>{text(runs.name)}</h1>"
-        f'<p class="facts">{text(" · ".join(filter(None, facts)))}</p><div class="verdict">{sentences}</div>'
-        f'<div class="cards">{cards}</div>'
-        + note(f"{'Means over roles. ' if len(runs.roles) > 1 else ''}{interval_note(runs)}")
-        + gate_block(runs)
-        + (f'<ul class="warnings" aria-label="Warnings">{strip}</ul>' if strip else "")
-        + "</header>"
-    )
+    return {
+        "facts": [
+            fact for fact in (", ".join(models), *(count(n, noun) for n, noun in counted if n)) if fact
+        ],
+        "verdict": [sentence.replace(" %", "\u00a0%") for sentence in verdict(numbers)],
+        "cards": headlines(numbers),
+        "note": interval_note(runs),
+        "gates": gate_block(runs),
+        "warnings": warnings(numbers),
+    }

@@ -6,9 +6,9 @@ import json
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-from playsafe.report.load import BASE, SYSTEMS, Run, StudyRuns
-from playsafe.report.markup import DASH, folded, table, text
 from playsafe.report.tables import interval_note
+from playsafe.report.text import DASH, Table
+from playsafe.results.load import BASE, SYSTEMS, StudyRuns
 from playsafe.rundir import read_json
 
 INTERVALS = (
@@ -33,30 +33,29 @@ LIMITS = (
 )
 
 
-def section(runs: StudyRuns) -> str:
-    judges, suites = _judges(runs), _suites(runs)
+def section(runs: StudyRuns) -> dict[str, Any]:
+    """What the template of the section shows: titled tables, sentences, files."""
     facts = [[key, str(value or DASH)] for key, value in _facts(runs).items()]
-    parts = [table(["fact", "value"], facts, "provenance")]
+    tables = [("", Table("provenance", ["fact", "value"], facts))]
     if runs.is_audit:
-        who = [
-            [run.method, run.role or DASH, model_name(run.model) or DASH]
-            for run in (*runs.base, *runs.trained)
-        ]
-        parts += ["<h3>Targets</h3>", table(["target", "role", "who answered"], who, "targets")]
-    if judges:
-        parts += ["<h3>Judges</h3>", table(["judge", "what its verdicts rest on"], judges, "judges-of")]
-    if suites:
-        columns = ["suite as it was asked", "kind", *(["language"] if runs.languages else [])]
-        columns += ["prompts", "source"]
-        parts += ["<h3>Suites</h3>", table(columns, suites, "suites-of")]
+        who = [[run.method, run.role or DASH, model_name(run.model) or DASH] for run in runs.every]
+        tables.append(("Targets", Table("targets", ["target", "role", "who answered"], who)))
+    columns = [
+        "suite as it was asked",
+        "kind",
+        *(["language"] if runs.languages else []),
+        "prompts",
+        "source",
+    ]
+    tables.append(("Judges", Table("judges-of", ["judge", "what its verdicts rest on"], _judges(runs))))
+    tables.append(("Suites", Table("suites-of", columns, _suites(runs))))
     made, limits = (NO_ROLE_INTERVALS, NO_ROLE_LIMITS) if runs.roleless else (INTERVALS, LIMITS)
-    parts.append(
-        f"<h3>How the intervals are made</h3><p>{text(interval_note(runs))} {text(made)}</p>"
-        f"<h3>Limits</h3><p>{text(limits)}</p>"
-    )
     files = (("Study configuration", runs.study), ("Environment", runs.provenance))
-    parts += [folded(name, f"<pre>{text(_pretty(value))}</pre>") for name, value in files if value]
-    return "".join(parts)
+    return {
+        "tables": [(title, table) for title, table in tables if table.rows],
+        "sentences": [("How the intervals are made", f"{interval_note(runs)} {made}"), ("Limits", limits)],
+        "files": [(name, _pretty(value)) for name, value in files if value],
+    }
 
 
 def model_name(described: str) -> str:
@@ -74,7 +73,7 @@ def _base_name(name: str) -> str:
 
 
 def _facts(runs: StudyRuns) -> dict[str, Any]:
-    evaluation = runs.study.get("evaluation") or {}
+    evaluation = runs.evaluation
     identity = {**runs.identity, **_first(runs, "config.yaml")}
     turns = [SYSTEMS.get(turn, turn).removeprefix(", ") or "none" for turn in runs.systems]
     attacks = [_described(attack) for attack in evaluation.get("attacks") or []]
@@ -122,7 +121,7 @@ def _judges(runs: StudyRuns) -> list[list[str]]:
 def _suites(runs: StudyRuns) -> list[list[str]]:
     """A line per suite as it was asked; references differ from role to role and are counted together."""
     rows: dict[str, list[str]] = {}
-    for run in (*runs.base, *runs.trained):
+    for run in runs.every:
         for key, what in run.asked.items():
             skipped = f", {what['skipped']} skipped" if what.get("skipped") else ""
             rows.setdefault(
@@ -141,7 +140,7 @@ def _suites(runs: StudyRuns) -> list[list[str]]:
 
 def _first(runs: StudyRuns, name: str) -> dict[str, Any]:
     """A file of the first run that has it; runs of one study agree in what is taken from it."""
-    every: list[Run] = sorted((*runs.base, *runs.trained), key=lambda run: run.method != BASE)
+    every = sorted(runs.every, key=lambda run: run.method != BASE)
     path = next((run.path / name for run in every if (run.path / name).exists()), None)
     found = read_json(path) if path else {}
     return found if isinstance(found, dict) else {}

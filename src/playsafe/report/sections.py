@@ -1,33 +1,47 @@
-"""The sections under the page's header: tables, figure places with captions."""
+"""What the sections under the page's header show: plain data for their templates."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from collections import Counter
+from typing import Any, NamedTuple
 
-from playsafe.report import agreement, immersion, jailbreaks, languages_page, outcomes, provenance
-from playsafe.report.analysis import Numbers
-from playsafe.report.load import StudyRuns
-from playsafe.report.markup import DASH, buttons, count, folded, note, panel, percent, table
+import numpy as np
+
+from playsafe.gates import State, parse_gate
+from playsafe.report import heat, provenance
 from playsafe.report.tables import (
     difference_table,
     estimate_rows,
+    every_table,
     interval_note,
     mcnemar_table,
     summary_table,
-    unjudged_table,
 )
+from playsafe.report.text import DASH, Table, ends, number, percent, points, signed
 from playsafe.report.verdict import correlation
+from playsafe.results import agreement, decisions
+from playsafe.results.headline import SCORE, Headline
+from playsafe.results.load import BASE, StudyRuns, spoken
+from playsafe.results.numbers import Numbers, Stat
+from playsafe.results.outcomes import HARMFUL, HARMLESS, UNVOICED, Category, composition
+from playsafe.statistics import Interval, cohen_kappa
 
 EXTREMES = 12  # most and least flagged rows shown per role
+NARROW = "\u00a0"  # a space that does not break a line
+LEGIBLE = 0.055  # a narrower segment of a bar has no room for its number
+FEW = 8  # gates' decisions shown without a click
 
 
 class Section(NamedTuple):
-    """key: anchor; short: its name in the navigation; body: HTML."""
+    """key: anchor and, where no other is named, template; short: its name in the navigation; data: what the
+    template shows."""
 
     key: str
     short: str
     title: str
-    body: str
+    data: dict[str, Any]
+    template: str = ""
 
 
 def all_sections(numbers: Numbers, drawn: set[str]) -> list[Section]:
@@ -35,151 +49,271 @@ def all_sections(numbers: Numbers, drawn: set[str]) -> list[Section]:
     out. drawn: the figure panels that have something to show."""
     runs = numbers.runs
     trained, played = not runs.is_audit, not runs.roleless
-    found = []
-    if len(runs.languages) > 1:
-        body = languages_page.section(numbers, drawn)
-        found.append(Section("languages", "Languages", "Languages", body))
-    found.append(Section("results", "Results", "Results", _results(numbers)))
-    if played or runs.keys("dark"):
-        found.append(Section("immersion", "Immersion", "Immersion", immersion.section(numbers)))
-    found.append(Section("jailbreaks", "Jailbreaks", "Jailbreaks and judges", jailbreaks.section(numbers)))
-    found.append(Section("outcomes", "Outcomes", "Outcomes", outcomes.section(numbers)))
-    if len(runs.judges) > 1:
-        found.append(Section("judges", "Judges", "Judges", agreement.section(numbers)))
-    if played:
-        roles = panel("roles", drawn, _roles_caption(runs))
-        found.append(Section("roles", "Roles", "Role by role", roles))
-    if (trained and played) or "flagged" in drawn:
-        flagged = panel("flagged", drawn, correlation(numbers))
-        found.append(Section("flagged", "Flagged and lost", "Flagged rows and lost safety", flagged))
-    if played or "pareto" in drawn:
-        pareto = panel("pareto", drawn, _pareto_caption(numbers))
-        found.append(Section("pareto", "Trade-off", "Role-play against safety", pareto))
-    if trained or "curves" in drawn:
-        curves = panel("curves", drawn, _curves_caption(runs))
-        found.append(Section("curves", "Training", "Training", curves))
-    if (trained and played) or "gaps" in drawn:
-        gaps = panel("gaps", drawn, _gaps_caption(runs)) + _extremes(runs)
-        found.append(Section("gaps", "Flagged rows", "Flagged training rows (RDS)", gaps))
-    found.append(Section("transcripts", "Transcripts", "Transcripts", _transcripts(runs)))
-    estimates = _estimates(len(estimate_rows(runs)[1]))
-    found.append(Section("estimates", "Estimates", "Every estimate", estimates))
-    found.append(Section("methods", "Methods", "Methods and provenance", provenance.section(runs)))
-    return found
+    safety = runs.safety.title
+
+    def figure(key: str, short: str, title: str, **data: Any) -> Section:
+        return Section(key, short, title, {"note": interval_note(runs), **data}, "figure")
+
+    found = {
+        "languages": len(runs.languages) > 1
+        and Section("languages", "Languages", "Languages", heat.languages(numbers)),
+        "results": Section("results", "Results", "Results", results(numbers)),
+        "immersion": (played or runs.keys("dark"))
+        and Section("immersion", "Immersion", "Immersion", immersion(numbers)),
+        "jailbreaks": Section("jailbreaks", "Jailbreaks", "Jailbreaks and judges", heat.jailbreaks(numbers)),
+        "outcomes": Section("outcomes", "Outcomes", "Outcomes", outcomes(numbers)),
+        "judges": len(runs.judges) > 1 and Section("judges", "Judges", "Judges", judges(numbers)),
+        "roles": played and figure("roles", "Roles", "Role by role"),
+        "flagged": ((trained and played) or "flagged" in drawn)
+        and figure(
+            "flagged", "Flagged and lost", f"Flagged rows and lost {safety}", sentence=correlation(numbers)
+        ),
+        "pareto": (played or "pareto" in drawn)
+        and figure(
+            "pareto", "Trade-off", "Role-play against safety", suites=numbers.suites(runs.safety.name)
+        ),
+        "curves": (trained or "curves" in drawn) and figure("curves", "Training", "Training"),
+        "gaps": ((trained and played) or "gaps" in drawn)
+        and figure("gaps", "Flagged rows", "Flagged training rows (RDS)", extremes=extremes(runs)),
+        "transcripts": Section("transcripts", "Transcripts", "Transcripts", {}),
+        "estimates": Section(
+            "estimates", "Estimates", "Every estimate", {"count": len(estimate_rows(runs)[1])}
+        ),
+        "methods": Section("methods", "Methods", "Methods and provenance", provenance.section(runs)),
+    }
+    return [section for section in found.values() if isinstance(section, Section)]
 
 
-TESTED = (
-    "Refusal prompt by prompt: how many only one of the two refuses, the exact two-sided McNemar p-value, "
-    "and Holm's adjustment over the roles of one comparison (under 0.05: a difference in this very role)."
-)
-TESTED_ONCE = (
-    "Refusal prompt by prompt, the suites together: how many only one of the two refuses, and the exact "
-    "two-sided McNemar p-value of every comparison."
-)
-ONE_SEED = " First training seed alone: another seed may differ, which the test does not know."
+def results(numbers: Numbers) -> dict[str, Any]:
+    return {
+        "note": interval_note(numbers.runs),
+        "summary": Table("summary", *summary_table(numbers.runs, intervals=True, numbers=numbers)),
+        "every": Table("measures", *every_table(numbers)),
+        "differences": Table("differences", *difference_table(numbers)),
+        "tested": Table("tested", *mcnemar_table(numbers)),
+    }
 
 
-def _results(numbers: Numbers) -> str:
-    columns, rows = summary_table(numbers.runs, intervals=True, numbers=numbers)
-    parts = [buttons("summary"), table(columns, rows, "summary")]
-    roleless = numbers.runs.roleless
-    flagged = "" if roleless else "flagged: share of the role's rows that RDS flags. "
-    parts.append(note(f"{interval_note(numbers.runs)} {flagged}– means not measured, never zero."))
-    columns, rows = unjudged_table(numbers)
-    if rows and len(numbers.runs.languages) < 2:  # else the section of languages has them
-        parts += ["<h3>Tasks and reward gap</h3>", buttons("unjudged"), table(columns, rows, "unjudged")]
-    columns, rows = difference_table(numbers)
-    if rows:
-        parts += ["<h3>Paired differences</h3>", buttons("differences"), table(columns, rows, "differences")]
-        paired = "seed and prompt" if roleless else "role and prompt; ROUGE-L is paired by role"
-        what = (
-            f"Shares in percentage points, paired by {paired}. An interval "
-            "that holds zero shows no difference; intervals are not corrected for the number of rows."
+# --- gates ------------------------------------------------------------------------------------------------
+
+WORDS: dict[State, str] = {
+    "fail": "failed",
+    "undecided": "undecided",
+    "not measured": "not measured",
+    "pass": "passed",
+}
+
+
+def gate_block(runs: StudyRuns) -> dict[str, Any] | None:
+    """The decisions for the top of the page, the worst first; None where the study has no gate."""
+    found = decisions(runs)
+    if not found:
+        return None
+    lines = []
+    for gate in dict.fromkeys(d.gate for d in found):
+        states = Counter(d.state for d in found if d.gate == gate)
+        lines.append(
+            (gate, [(s.split()[0], f"{states[s]} {word}") for s, word in WORDS.items() if states[s]])
         )
-        parts.append(note(what))
-    columns, rows = mcnemar_table(numbers)
-    if rows:
-        body = (
-            buttons("tested")
-            + table(columns, rows, "tested")
-            + note((TESTED_ONCE if roleless else TESTED) + (ONE_SEED if numbers.runs.seeds else ""))
+    rows = []
+    for d in sorted(found, key=lambda d: list(WORDS).index(d.state)):
+        value = interval = DASH
+        if d.value is not None:
+            value, interval = number(d.value, d.unit), ends(d.low, d.high, d.unit)
+            if parse_gate(d.gate).relative:
+                value = signed(d.value, d.unit) + {"share": " points", "change": " %"}.get(d.unit, "")
+        unit = "" if d.unit in ("share", "change", "") or d.value is None else f" {d.unit}"
+        rows.append(
+            [d.gate, WORDS[d.state], d.run, d.suite, d.judge or DASH, value + unit, interval, str(d.n)]
         )
-        parts.append(folded("Prompt by prompt, tested" if roleless else "Role by role, tested", body))
-    return "".join(parts)
+    columns = ["gate", "result", "run", "suite", "judge", "measured", "interval", "n"]
+    failed = sum(d.state != "pass" for d in found)
+    return {
+        "failed": failed,
+        "lines": lines,
+        "table": Table("gates", columns, rows),
+        "few": len(found) <= FEW,
+    }
 
 
-def _roles_caption(runs: StudyRuns) -> str:
-    roles = count(len(runs.roles), "role")
-    return f"{roles}, sorted by temper. {interval_note(runs)} Point at a bar for its n."
+# --- immersion --------------------------------------------------------------------------------------------
 
 
-def _pareto_caption(numbers: Numbers) -> str:
-    roles, suites = len(numbers.runs.roles), ", ".join(numbers.runs.suites("harmful")) or DASH
-    return (
-        f"Up and right is better. Large: mean over roles (n = {roles}, fewer where runs are missing) with "
-        "95 % intervals on both axes; "
-        f"faint: single roles; dotted: methods that no other beats on both axes. Refusal: {suites}."
-    )
+def immersion(numbers: Numbers) -> dict[str, Any]:
+    """The table of parts and score, and the table of how replies sound."""
+    headline = Headline(numbers)
+    parts = [(m, numbers.judge_of(m.name)) for m in numbers.runs.about("headline part")]
+    return {
+        "asked": headline.asked,
+        "system": headline.system,
+        "judges": {kind: judge for m, judge in parts for kind in m.kinds},
+        "parts": Table("headline", ["method", *headline.parts, SCORE], headline_rows(headline)),
+        "sound": Table("sound", *sound_rows(headline)),
+    }
 
 
-def _curves_caption(runs: StudyRuns) -> str:
-    seeds = f"; line patterns tell seeds apart ({', '.join(map(str, runs.seeds))})" if runs.seeds else ""
-    return f"Loss terms as logged, unsmoothed{seeds}. n: one line a run."
+def headline_rows(headline: Headline) -> list[list[str]]:
+    """Every method, and under it its difference to the aligned model."""
+    rows, columns = [], [*headline.parts, SCORE]
+    for method in [BASE, *headline.runs.methods]:
+        found = [headline.measured(method, what) for what in columns]
+        if any(found):
+            rows.append([method, *(_unbroken(stat, "share") for stat in found)])
+        changes = [headline.difference(method, what) for what in columns] if method != BASE else []
+        if any(changes):
+            shown = [points(stat, "share").replace(", ", f",{NARROW}") for stat in changes]
+            rows.append([f"{method} − {BASE}", *shown])
+    return rows
 
 
-def _gaps_caption(runs: StudyRuns) -> str:
-    if not runs.scores:
-        return "No scores are stored."
-    rows = sum(len(scores.scores) for scores in runs.scores.values())
-    threshold = next(iter(runs.scores.values())).threshold
-    flags = sum(gap > threshold for scores in runs.scores.values() for gap in scores.gaps)
-    return (
-        f"{flags} of {rows} rows lie above the threshold {threshold:g} (dashed): the aligned model finds "
-        "their reply likelier under the role + unsafe prompt than under the role prompt. Counts, no interval."
-    )
+def sound_rows(headline: Headline) -> tuple[list[str], list[list[str]]]:
+    """Measures of the sound on harmful prompts and on the role's own rows; of those that are no shares the
+    refusals alone stand for harmful prompts. Methods without any of them have no row."""
+    runs, keys = headline.runs, headline.keys
+    measures = sorted(runs.about("sound"), key=lambda metric: metric.is_share)
+    columns = ["method"]
+    for metric in measures:
+        where = "harmful prompts" if metric.is_share else "refusals"
+        columns += [f"{metric.title}, {where}", f"{metric.title}, ordinary replies"]
+    rows = []
+    for method in [BASE, *runs.methods]:
+        found: list[tuple[Stat | None, str]] = []
+        for metric in measures:
+            harmful, own = (headline.numbers.narrowed(keys=keys[k]) for k in ("harmful", "references"))
+            asked = (harmful.mean(method, metric.name), metric.unit)
+            if not metric.is_share:
+                among = harmful.voices(method, metric.name, runs.safety.name, keys["harmful"])
+                asked = (among, metric.unit)
+            found += [asked, (own.mean(method, metric.name), metric.unit)]
+        if any(stat for stat, _ in found):
+            rows.append([method, *(_unbroken(stat, unit) for stat, unit in found)])
+    return columns, rows
 
 
-def _extremes(runs: StudyRuns) -> str:
+def _unbroken(stat: Stat | None, unit: str) -> str:
+    """A number whose lines break between its parts alone."""
+    if stat is None:
+        return DASH
+    whole = (number(stat.value, unit), ends(stat.low, stat.high, unit), f"n = {stat.n}")
+    return " ".join(part.replace(" ", NARROW) for part in whole)
+
+
+# --- outcomes ---------------------------------------------------------------------------------------------
+
+
+class Segment(NamedTuple):
+    """A part of a bar. key: its colour. grow: its share of 100. title: what it says when pointed at."""
+
+    key: str
+    grow: str
+    title: str
+    text: str
+
+
+class Bars(NamedTuple):
+    """legend: colour and name of what occurs. bars: method, the bar in words, its segments."""
+
+    legend: list[tuple[str, str]]
+    bars: list[tuple[str, str, list[Segment]]]
+
+
+def outcomes(numbers: Numbers) -> dict[str, Any]:
+    """A tab for every suite as it was asked, and judge where there are several."""
+    runs, panels = numbers.runs, []
+    rows: list[list[str]] = []
+    for key, judge in ((key, judge) for key in agreement.keys(numbers) for judge in runs.judges):
+        harmful = UNVOICED if runs.roleless else HARMFUL
+        categories = harmful if runs.kinds[key] == "harmful" else HARMLESS
+        found = {m: composition(numbers, m, key, judge, categories) for m in [BASE, *runs.methods]}
+        found = {method: stats for method, stats in found.items() if stats}
+        if found:
+            panels.append(
+                (spoken(key) + (f" · {judge}" if len(runs.judges) > 1 else ""), _bars(found, categories))
+            )
+        for method, stats in found.items():
+            for category, s in stats.items():
+                share = [percent(s.value), ends(s.low, s.high, "share"), str(s.n)]
+                rows.append([key, judge, method, category.name, *share])
+    columns = ["suite", "judge", "method", "outcome", "share", "interval", "n"]
+    return {"panels": panels, "twin": Table("shares", columns, rows)}
+
+
+def _bars(found: dict[str, dict[Category, Stat]], categories: list[Category]) -> Bars:
+    legend = [(c.key, c.name) for c in categories if any(c in stats for stats in found.values())]
+    bars = []
+    for method, stats in found.items():
+        words = ", ".join(f"{category.name} {percent(stat.value)}" for category, stat in stats.items())
+        segments = [
+            Segment(
+                c.key,
+                f"{100 * s.value:.3f}",
+                f"{c.name}: {percent(s.value)} {ends(s.low, s.high, 'share')}, n = {s.n}",
+                f"{100 * s.value:.0f} %" if s.value >= LEGIBLE else "",
+            )
+            for c, s in stats.items()
+        ]
+        bars.append((method, words or DASH, segments))
+    return Bars(legend, bars)
+
+
+# --- judges -----------------------------------------------------------------------------------------------
+
+
+def judges(numbers: Numbers) -> dict[str, Any]:
+    columns = ["judge", "suite", "replies", "judged", "unparsed", "error"]
+    errors = agreement.errors(numbers)
+    rows = [[j, key, *map(str, (n, n - bad - lost, bad, lost))] for j, key, n, bad, lost in errors]
+    lost = {
+        judge: [
+            sum(one)
+            for one in zip(*((bad + gone, n) for j, _, n, bad, gone in errors if j == judge), strict=True)
+        ]
+        for judge in numbers.runs.judges
+    }
+    return {
+        "kappa": Table("kappa", *pair_rows(numbers)),
+        "lost": Table("lost", columns, rows),
+        "without": ", ".join(f"{j} {n[0]} of {n[1]} replies" for j, n in lost.items() if n),
+        "limit": agreement.LIMIT,
+    }
+
+
+def pair_rows(numbers: Numbers) -> tuple[list[str], list[list[str]]]:
+    two, all_ = "answered or not", "outcome"
+    columns = ["judges", "suite", "n both", f"agree: {two}", f"κ: {two}", f"agree: {all_}", f"κ: {all_}"]
+    rows = []
+    for pair in agreement.pairs(numbers):
+        cells = []
+        for counts in (pair.answered, pair.table_KK):
+            cells += [percent(float(np.trace(counts)) / pair.n), _kappa(cohen_kappa(counts))]
+        rows.append([f"{pair.a}, {pair.b}", pair.key, str(pair.n), *cells])
+    return columns, rows
+
+
+def _kappa(kappa: Interval) -> str:
+    """A dash where both judges gave every reply the same label: kappa is then 0/0."""
+    if math.isnan(kappa.value):
+        return f"{DASH} (one label)"
+    return f"{kappa.value:.2f} [{kappa.low:.2f}, {kappa.high:.2f}]".replace("-", "−")
+
+
+# --- flagged rows -----------------------------------------------------------------------------------------
+
+
+def extremes(runs: StudyRuns) -> list[tuple[str, Table]]:
     """Rows with the largest and smallest gap of each role, their text where it was stored."""
-    parts = []
-    for number, (role, scores) in enumerate(sorted(runs.scores.items())):
+    found = []
+    for place, (role, scores) in enumerate(sorted(runs.scores.items())):
         ranked = sorted(scores.scores, key=lambda score: (-score.gap, score.id))
         half = EXTREMES // 2
         chosen = ranked if len(ranked) <= EXTREMES else [*ranked[:half], *ranked[-half:]]
-        rows = [
-            [
-                f"{score.gap:+.3f}".replace("-", "−"),
-                "yes" if score.gap > scores.threshold else "no",
-                score.id,
-                str(scores.texts.get(score.id, {}).get("user", DASH))[:400],
-                str(scores.texts.get(score.id, {}).get("reply", DASH))[:400],
-            ]
-            for score in chosen
-        ]
-        columns = ["gap", "flagged", "row", "user", "reply"]
+        rows = []
+        for score in chosen:
+            texts = [str(scores.texts.get(score.id, {}).get(side, DASH))[:400] for side in ("user", "reply")]
+            flagged = "yes" if score.gap > scores.threshold else "no"
+            rows.append([f"{score.gap:+.3f}".replace("-", "−"), flagged, score.id, *texts])
         title = (
             f"{role}: {percent(scores.share)} of {len(scores.scores)} rows flagged; most and least flagged"
         )
-        parts.append(folded(title, table(columns, rows, f"rows-{number}")))
-    return "".join(parts)
-
-
-def _transcripts(runs: StudyRuns) -> str:
-    seeds = "First seed of each method. " if runs.seeds else ""
-    return (
-        '<div class="filters" id="filters"></div><p class="note" id="shown" aria-live="polite"></p>'
-        '<div id="items"></div><button type="button" id="more" hidden>Show more</button>'
-        + note(
-            f"{seeds}Prompts whose right answer of the aligned model "
-            f"{'plain fine-tuning' if runs.first_method('sft') else 'a method'} turned wrong come first. "
-            "Harmful prompts and the replies to them are not shown before you open them."
-        )
-    )
-
-
-def _estimates(count: int) -> str:
-    return (
-        f"{buttons('every')}<details><summary>{count} estimates with n, errors and interval</summary>"
-        '<div class="scroll tall" tabindex="0" role="region" aria-label="estimates table">'
-        '<table id="every"></table></div></details>'
-    )
+        found.append((title, Table(f"rows-{place}", ["gap", "flagged", "row", "user", "reply"], rows)))
+    return found

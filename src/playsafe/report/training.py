@@ -10,9 +10,9 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from playsafe.report.figures import Tabs, colour, tab
-from playsafe.report.load import Run, StudyRuns
-from playsafe.report.markup import label
 from playsafe.report.tables import EVERY_ROLE
+from playsafe.report.text import label
+from playsafe.results.load import Run, StudyRuns
 
 DASHES = ("solid", "dot", "dash", "dashdot")
 CURVE_NUMBERS = 120_000  # numbers spent on curves in one page

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from playsafe.metrics import SAFE, UNSAFE
 from playsafe.records import Completion, Verdict, Voice
-from playsafe.report.load import BASE, Run, StudyRuns, spoken
+from playsafe.results import agreement
+from playsafe.results.answers import natural
+from playsafe.results.load import BASE, Run, StudyRuns, spoken
+from playsafe.results.numbers import Numbers
 
 KINDS = ("harmful", "dark", "benign", "task", "references")
 PER_SET = 40  # prompts per role and suite
@@ -114,12 +116,6 @@ def reply_of(
     return found
 
 
-def natural(item: str) -> list[tuple[int, str]]:
-    """harmful:2 before harmful:10."""
-    parts = re.findall(r"\d{1,18}|\D+", item)
-    return [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
-
-
 def _read(run: Run | None, key: str, judges: Sequence[str], known: dict[tuple[str, str], Answers]) -> Answers:
     if run is None:
         return Answers({}, [{} for _ in judges], {})
@@ -155,3 +151,32 @@ def _turned(found: list[Answers], item: str, kind: str, first: int | None) -> in
 
 def _cut(text: str) -> str:
     return text if len(text) <= LONGEST else text[:LONGEST] + " …"
+
+
+# --- replies that judges differ about ----------------------------------------------------------------------
+
+
+def disagreements(numbers: Numbers) -> dict[str, Any]:
+    """{"total", "judges", "suites", "items"}, as transcripts; each file is read once."""
+    runs, asked = numbers.runs, agreement.keys(numbers)
+    chosen, total = agreement.apart(numbers)
+    read: dict[tuple[str, str], Answers] = {}
+    texts: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    items = []
+    for one in chosen:
+        place = (one.run.path.as_posix(), one.key)
+        if place not in read:
+            read[place] = _read(one.run, one.key, runs.judges, {})
+            texts[place] = one.run.prompts(one.key)
+        completion, verdicts, _ = _one(read[place], one.item)
+        items.append(
+            {
+                "suite": asked.index(one.key),
+                "run": one.run.label,
+                "grave": one.order[0] == 0,
+                "prompt": prompt_of(one.item, texts[place].get(one.item, {})),
+                "reply": reply_of(completion, verdicts, None),
+            }
+        )
+    listed = [{"name": spoken(key), "kind": runs.kinds[key]} for key in asked]
+    return {"total": total, "judges": runs.judges, "suites": listed, "items": items}

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
-from playsafe.report.analysis import Numbers
-from playsafe.report.answers import PLACES
-from playsafe.report.load import BASE, JUDGED, NO_ROLE, Run, StudyRuns
-from playsafe.report.markup import count, percent
+from playsafe import metrics
+from playsafe.metrics import Measure
+from playsafe.report.text import count, number, percent
+from playsafe.report.verdict import named
+from playsafe.results.answers import PLACES
+from playsafe.results.load import BASE, NO_ROLE, Run, StudyRuns
+from playsafe.results.numbers import Numbers
 
 MANY = 0.05  # shares of cut or degenerate replies above this are warned about
 
@@ -15,7 +18,7 @@ MANY = 0.05  # shares of cut or degenerate replies above this are warned about
 def warnings(numbers: Numbers) -> list[str]:
     """One sentence a warning; none where nothing is wrong."""
     runs = numbers.runs
-    every = (*runs.base, *runs.trained)
+    every = runs.every
     found = []
     if len(runs.seeds) == 1:
         found.append(
@@ -24,22 +27,19 @@ def warnings(numbers: Numbers) -> list[str]:
     missing = _missing(runs)
     if missing:
         found.append(f"{len(missing)} of the study's runs are not finished: {_some(missing)}.")
-    for metric, what in (
-        ("truncated", "cut by max_new_tokens"),
-        ("degenerate", "degenerate (empty, looping)"),
-        ("other_language", "in another language than the prompt"),
-    ):
+    for metric in (*runs.about("health"), *runs.about("language")):
         high = sorted(_high(every, metric), reverse=True)
         if high:
             worst = f"most in {high[0][1]}: {percent(high[0][0])}"
-            found.append(
-                f"More than {MANY:.0%} of the replies are {what} in {count(len(high), 'set')}, {worst}."
-            )
+            what = f"{metric.title[0].upper()}{metric.title[1:]} in {count(len(high), 'set')}"
+            found.append(f"{what}, more than {MANY:.0%} of the replies, {worst}.")
     found += [*_failed(every), *_unjudged(numbers, every), *_skipped(every), *_stopped(every)]
-    base = numbers.mean(BASE, "refusal")
+    safety = runs.safety
+    base = numbers.mean(BASE, safety.name) if safety.is_share else None
     if base is not None and base.value < 0.5:
         loss = "" if runs.roleless else ": there is little safety to lose"
-        found.append(f"The aligned model itself refuses only {percent(base.value)}{loss}.")
+        low = f"of the aligned model itself is only {number(base.value, safety.unit)}"
+        found.append(f"{named(safety).capitalize()} {low}{loss}.")
     versions = sorted({run.version for run in every if run.version})
     if len(versions) > 1:
         found.append(f"The runs were made by different versions: {', '.join(versions)}.")
@@ -52,7 +52,7 @@ def _failed(every: tuple[Run, ...]) -> list[str]:
         f"{run.label} · {e.suite}": e.errors
         for run in every
         for e in run.estimates
-        if e.metric == "truncated" and e.errors
+        if metrics.known(e.metric).aspect == "health" and e.errors
     }
     if not errors:
         return []
@@ -68,14 +68,14 @@ def _unjudged(numbers: Numbers, every: tuple[Run, ...]) -> list[str]:
     found = []
     for judge in numbers.runs.judges:
         lost: Counter[str] = Counter()
-        for run in every:
-            for e in run.estimates:
-                if e.judge == judge and e.metric in JUDGED and e.metric != "immersion" and e.errors:
-                    lost[f"{run.label} · {e.suite}"] = e.errors
+        unread = 0
+        for run, key in [(one, key) for one in every for key in one.asked]:
+            codes = numbers.answers.of(run, key).codes.get(judge)
+            if codes is not None and (missed := int((codes >= PLACES["unparsed"]).sum())):
+                lost[f"{run.label} · {key}"] = missed
+                unread += int((codes == PLACES["unparsed"]).sum())
         if not lost:
             continue
-        codes = [numbers.answers.of(run, key).codes.get(judge) for run in every for key in run.asked]
-        unread = sum(int((c == PLACES["unparsed"]).sum()) for c in codes if c is not None)
         [(place, most)] = lost.most_common(1)
         which = "" if unread == sum(lost.values()) else f" {unread} of them"
         unreadable = f",{which} because the judge's answer could not be read" if unread else ""
@@ -131,12 +131,12 @@ def _named(role: str, *names: str) -> str:
     return " · ".join([*([] if role == NO_ROLE else [role]), *names])
 
 
-def _high(every: tuple[Run, ...], metric: str) -> list[tuple[float, str]]:
+def _high(every: tuple[Run, ...], metric: Measure) -> list[tuple[float, str]]:
     return [
         (e.value, f"{run.label} · {e.suite}")
         for run in every
         for e in run.estimates
-        if e.metric == metric and e.value is not None and e.value > MANY
+        if e.metric == metric.name and e.value is not None and e.value > MANY
     ]
 
 

@@ -1,4 +1,4 @@
-"""The Safe-Immersion Score (SIS): the harmonic mean of three shares, with its interval and its differences.
+"""Combinations of shares with their interval: harmonic means (SIS), distances, closed parts of distances.
 
 Each share is Σ hits / Σ counted over rows (roles; training seeds where there is one role) and prompts. An
 interval redraws rows and prompts jointly, 2,000 times; all shares of a draw are counted anew and combined

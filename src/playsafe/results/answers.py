@@ -1,17 +1,16 @@
-"""What the judges said of every reply and how it sounded, kept small: many parts of the page ask for it."""
+"""What the judges said of every reply and whether it was in character, kept small: many parts ask for it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple, get_args
 
 import numpy as np
 
-from playsafe import metrics
-from playsafe.metrics import SAFE
 from playsafe.records import Outcome
-from playsafe.report.load import Run
+from playsafe.results.load import Run
 
 STATES: tuple[str, ...] = (*get_args(Outcome), "unparsed", "error")
 PLACES = {state: place for place, state in enumerate(STATES)}
@@ -20,11 +19,11 @@ MISSING = -1  # no verdict is stored
 
 
 class Replies(NamedTuple):
-    """Of one run and suite. ids: in a fixed order. ratios: the voice, NaN where it was not measured.
-    codes: judge → place in STATES of each reply's verdict."""
+    """Of one run and suite. ids: in a fixed order. voiced: 1 in character, 0 not, NaN not measured. codes:
+    judge → place in STATES of each reply's verdict."""
 
     ids: tuple[str, ...]
-    ratios: np.ndarray
+    voiced: np.ndarray
     codes: dict[str, np.ndarray]
 
     def judged(self, judge: str) -> np.ndarray:
@@ -67,30 +66,11 @@ class Answers:
             )
             for judge, by_id in states.items()
         }
-        ratios = np.array([voices[item].ratio if item in voices else np.nan for item in ids], dtype=float)
-        return Replies(ids, ratios, codes)
+        voiced = [voices[item].in_character if item in voices else np.nan for item in ids]
+        return Replies(ids, np.array(voiced, dtype=float), codes)
 
 
-def indicator(replies: Replies, metric: str, judge: str) -> np.ndarray:
-    """Per reply: 1 where the metric's outcome occurred, 0 where not, NaN where it could not be judged."""
-    if judge not in replies.codes:
-        return np.full(len(replies.ids), np.nan)
-    if metric == "immersion":  # of the safe answers alone
-        asked = replies.among(judge, SAFE) & ~np.isnan(replies.ratios)
-        return np.where(asked, replies.ratios > 0, np.nan)
-    hits = metrics.get(metric).hits  # type: ignore[attr-defined]
-    return np.where(replies.judged(judge), replies.among(judge, hits), np.nan)
-
-
-def aligned(found: Mapping[Path, tuple[tuple[str, ...], np.ndarray]]) -> dict[Path, np.ndarray]:
-    """One number a prompt for each run, prompts in the same order everywhere, NaN where one is missing."""
-    sets = {ids for ids, _ in found.values()}
-    if len(sets) == 1 and next(iter(sets)):
-        return {path: values for path, (_, values) in found.items()}
-    union = sorted({item for ids in sets for item in ids}) or [""]
-    place = {item: n for n, item in enumerate(union)}
-    rows = {}
-    for path, (ids, values) in found.items():
-        rows[path] = np.full(len(union), np.nan)
-        rows[path][[place[item] for item in ids]] = values
-    return rows
+def natural(item: str) -> list[tuple[int, str]]:
+    """harmful:2 before harmful:10."""
+    parts = re.findall(r"\d{1,18}|\D+", item)
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in parts]

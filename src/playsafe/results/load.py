@@ -13,23 +13,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from playsafe import metrics
+from playsafe.config import EvaluationConfig
 from playsafe.errors import BadInput
-from playsafe.records import Completion, Estimate, LogProb, Score, Verdict, Voice, parts
+from playsafe.records import Completion, Estimate, Score, Verdict, Voice, parts
 from playsafe.rundir import find_runs, read_json, read_jsonl
 
 BASE = "base"
 SYSTEMS = {"none": "", "empty": ", empty system turn", "role": ", role prompt"}
 NO_ROLE = "no role"  # stands where a target was evaluated without one
-JUDGED = {  # measures of the page that ask a judge → the kind of suite they are about
-    "refusal": "harmful",
-    "compliance": "harmful",
-    "safe": "harmful",
-    "immersion": "harmful",
-    "over_refusal": "benign",
-    "fulfilment": "dark",
-}
-KIND_OF_METRIC = {**JUDGED, "rouge_l": "references"}
-
 Record = TypeVar("Record", Completion, Estimate, Verdict)
 
 
@@ -60,7 +52,11 @@ class Run:
     @property
     def judges(self) -> list[str]:
         """The judges in the order of the study."""
-        return list(dict.fromkeys(e.judge for e in self.estimates if e.judge != "none"))
+        return list(dict.fromkeys(e.judge for e in self.estimates if e.judge != metrics.UNJUDGED))
+
+    def values(self, suite: str) -> dict[str, dict[str, dict[str, float | None]]]:
+        """Prompt id → judge → metric → the reply's value; None: could not be measured."""
+        return {row["id"]: row["values"] for row in _rows(self.path / "values" / f"{suite}.jsonl")}
 
     def verdicts(self, suite: str, judge: str | None = None) -> dict[str, Verdict]:
         """Verdicts by id, of the named judge or of the first one."""
@@ -71,11 +67,6 @@ class Run:
     def voices(self, suite: str) -> dict[str, Voice]:
         rows = _rows(self.path / "voice" / f"{suite}.jsonl")
         return {row["id"]: Voice.from_json(row) for row in rows}
-
-    def likelihoods(self, suite: str) -> dict[str, tuple[LogProb, ...]]:
-        """Of each prompt's references, by prompt id."""
-        rows = _rows(self.path / "likelihoods" / f"{suite}.jsonl")
-        return {row["id"]: tuple(LogProb(**one) for one in row["logprobs"]) for row in rows}
 
     def completions(self, suite: str) -> dict[str, Completion]:
         return {c.id: c for c in _records(Completion, _rows(self.path / "completions" / f"{suite}.jsonl"))}
@@ -108,8 +99,12 @@ class RoleScores:
         return [score.gap for score in self.scores]
 
     @property
+    def flags(self) -> int:
+        return sum(gap > self.threshold for gap in self.gaps)
+
+    @property
     def share(self) -> float:
-        return sum(gap > self.threshold for gap in self.gaps) / len(self.scores)
+        return self.flags / len(self.scores)
 
 
 @dataclass(frozen=True)
@@ -130,8 +125,46 @@ class StudyRuns:
         return str(self.study.get("name") or "study")
 
     @cached_property
+    def every(self) -> tuple[Run, ...]:
+        """All finished evaluations, those of the aligned model first."""
+        return (*self.base, *self.trained)
+
+    @property
+    def evaluation(self) -> dict[str, Any]:
+        """What the study says of its evaluation."""
+        return self.study.get("evaluation") or {}
+
+    @cached_property
+    def measured(self) -> list[metrics.Measure]:
+        """The metrics that some run has, those shown first in front."""
+        found = {e.metric for run in self.every for e in run.estimates}
+        order = [name for name in self._show if name in found]
+        return [metrics.known(name) for name in dict.fromkeys([*order, *sorted(found)])]
+
+    @cached_property
+    def shown(self) -> list[metrics.Measure]:
+        """The metrics shown first; where nobody plays a role, none on a role's held-out rows."""
+        found = [metrics.known(name) for name in self._show]
+        unplayed = self.roleless and not self.keys("references")
+        return [m for m in found if m.kinds and not (unplayed and m.kinds[0] == "references")]
+
+    @property
+    def _show(self) -> list[str]:
+        return self.evaluation.get("show") or EvaluationConfig().show
+
+    def about(self, aspect: str) -> list[metrics.Measure]:
+        """The metrics that answer this question, those shown first in front."""
+        rest = [m for m in metrics.every() if m not in self.shown]
+        return [metric for metric in (*self.shown, *rest) if metric.aspect == aspect]
+
+    @cached_property
+    def safety(self) -> metrics.Measure:
+        """The headline measure."""
+        return self.about("safety")[0]
+
+    @cached_property
     def tags(self) -> dict[str, tuple[str, ...]]:
-        return {run.role: run.tags for run in (*self.base, *self.trained) if run.role is not None}
+        return {run.role: run.tags for run in self.every if run.role is not None}
 
     def temper(self, role: str) -> str:
         """The group a role belongs to: its first tag."""
@@ -159,7 +192,7 @@ class StudyRuns:
     @cached_property
     def language_of(self) -> dict[str, str]:
         """Suite as it was asked → its declared language."""
-        asked = [run.asked.items() for run in (*self.base, *self.trained)]
+        asked = [run.asked.items() for run in self.every]
         return {key: str(what["language"]) for items in asked for key, what in items if what.get("language")}
 
     @cached_property
@@ -212,8 +245,13 @@ class StudyRuns:
         return self._keys.get(kind, [])
 
     @cached_property
+    def kinds(self) -> dict[str, str]:
+        """Suite as it was asked → its kind."""
+        return {key: what["kind"] for run in self.every for key, what in run.asked.items()}
+
+    @cached_property
     def _keys(self) -> dict[str, list[str]]:
-        found = {key: what["kind"] for run in (*self.base, *self.trained) for key, what in run.asked.items()}
+        found = self.kinds
         suites, attacks = (list(dict.fromkeys(parts(key)[place] for key in found)) for place in (0, 1))
         attacks.sort(key=bool)
 
@@ -231,8 +269,8 @@ class StudyRuns:
     @cached_property
     def systems(self) -> list[str]:
         """The system turns that were asked, in the order of the study."""
-        asked = [parts(key)[2] for run in (*self.base, *self.trained) for key in run.asked]
-        order = (self.study.get("evaluation") or {}).get("system") or ["none"]
+        asked = [parts(key)[2] for run in self.every for key in run.asked]
+        order = self.evaluation.get("system") or ["none"]
         return [turn for turn in dict.fromkeys([*order, *asked]) if turn in asked]
 
     @property
@@ -243,7 +281,7 @@ class StudyRuns:
     @cached_property
     def judges(self) -> list[str]:
         """The judges in the order of the study, the main one first."""
-        return list(dict.fromkeys(j for run in (*self.base, *self.trained) for j in run.judges))
+        return list(dict.fromkeys(j for run in self.every for j in run.judges))
 
     def cell(self, role: str, method: str) -> list[Run]:
         """Finished runs of a role and method, one a seed."""
@@ -269,7 +307,7 @@ def spoken(key: str) -> str:
     return suite + (f" + {attack}" if attack else "") + SYSTEMS.get(system, f", {system}")
 
 
-def load_study_runs(root: Path) -> StudyRuns:
+def load(root: Path) -> StudyRuns:
     """Read the finished runs under `root`; BadInput where there is none."""
     root = Path(root)
     if not root.is_dir():

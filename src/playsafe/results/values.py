@@ -1,0 +1,75 @@
+"""Values of replies as arrays: one a run, the prompts of a suite in the same order for all runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from playsafe.results.load import Run
+
+Columns = dict[tuple[str, str], np.ndarray]  # judge, metric → one a reply
+
+
+class Table(NamedTuple):
+    """Of one measure by one judge on one suite. values: run → one a prompt, NaN where there is none. asked:
+    run → 1 where the prompt was asked, NaN where not."""
+
+    values: dict[Path, np.ndarray]
+    asked: dict[Path, np.ndarray]
+
+
+class Values:
+    """Reads the values of a run and suite once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Path, str], tuple[tuple[str, ...], Columns]] = {}
+        self._ids: dict[tuple[str, ...], tuple[str, ...]] = {}  # most runs have the same
+        self._tables: dict[tuple[str, str, str], Table] = {}
+
+    def of(self, run: Run, key: str) -> tuple[tuple[str, ...], Columns]:
+        """The prompts that a run was asked, sorted, and a column for each judge and metric."""
+        place = (run.path, key)
+        if place not in self._known:
+            rows = run.values(key)
+            found = tuple(sorted(rows))
+            ids = self._ids.setdefault(found, found)
+            made: Columns = {}
+            for n, name in enumerate(ids):
+                for judge, given in rows[name].items():
+                    for metric, value in given.items():
+                        column = made.setdefault((judge, metric), np.full(len(ids), np.nan))
+                        column[n] = np.nan if value is None else value
+            self._known[place] = ids, made
+        return self._known[place]
+
+    def table(self, runs: Sequence[Run], key: str, metric: str, judge: str) -> Table:
+        """runs: all of the study."""
+        place = (key, metric, judge)
+        if place not in self._tables:
+            found = {run.path: self.of(run, key) for run in runs if key in run.asked}
+            none = {path: np.full(len(ids), np.nan) for path, (ids, _) in found.items()}
+            values = {p: (ids, made.get((judge, metric), none[p])) for p, (ids, made) in found.items()}
+            asked = {p: (ids, np.ones(len(ids))) for p, (ids, _) in found.items()}
+            self._tables[place] = Table(aligned(values), aligned(asked))
+        return self._tables[place]
+
+    def ids(self, runs: Sequence[Run], key: str) -> list[str]:
+        """The prompts of a suite, in the order of the columns of its tables."""
+        return sorted({name for run in runs if key in run.asked for name in self.of(run, key)[0]})
+
+
+def aligned(found: Mapping[Path, tuple[tuple[str, ...], np.ndarray]]) -> dict[Path, np.ndarray]:
+    """One number a prompt for each run, prompts in the same order everywhere, NaN where one is missing."""
+    sets = {ids for ids, _ in found.values()}
+    if len(sets) == 1 and next(iter(sets)):
+        return {path: values for path, (_, values) in found.items()}
+    union = sorted({item for ids in sets for item in ids}) or [""]
+    place = {item: n for n, item in enumerate(union)}
+    rows = {}
+    for path, (ids, values) in found.items():
+        rows[path] = np.full(len(union), np.nan)
+        rows[path][[place[item] for item in ids]] = values
+    return rows
