@@ -135,6 +135,7 @@ def locked(path: Path, wait: float = 0.0, name: str = "") -> Iterator[None]:
         cut_torn_line(path / EVENTS)
         yield
     finally:
+        Path(lock.lock_file).unlink(missing_ok=True)  # held, so that whoever waits for it looks anew
         lock.release()
 
 

@@ -150,7 +150,7 @@ def test_other_pairs_at_the_same_path_are_refused(tmp_path: Path, capsys: pytest
     path.write_text(path.read_text().replace("So geht es.", "So geht das."))
     capsys.readouterr()
     assert playsafe(*command) == 2
-    assert "belongs to another study (it differs in pairs)" in capsys.readouterr().err
+    assert "belongs to another study (it differs in streams.pairs)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,15 @@ from typing import Any
 import pytest
 import torch
 
-from playsafe.assess import Study
 from playsafe.config import load_study
 from playsafe.models.loading import attach_adapter
 from playsafe.rundir import read_json, read_jsonl
 from playsafe.scoring import logprobs
+from playsafe.streams.pairs import rendered
+from playsafe.study.opening import open_study
+from playsafe.study.plan import Plan
+from playsafe.study.resident import Resident
+from playsafe.study.weights import train
 
 # family, tokenizer, file, dominant language, β of the paper, longest sequence, requests and languages taken
 BACKBONES = [
@@ -24,9 +28,9 @@ BACKBONES = [
 ]
 
 
-def gaps(model: Any, study: Study) -> torch.Tensor:
+def gaps(model: Any, study: Resident) -> torch.Tensor:
     """[pairs, 2]: reward gaps of targets and of their dominant sides."""
-    said = logprobs(model, [reply for pair in study.rendered_pairs(None) for reply in pair])
+    said = logprobs(model, [reply for pair in rendered(study.material(None)) for reply in pair])
     means = torch.tensor([one.mean for one in said]).reshape(-1, 4)
     return torch.stack([means[:, 0] - means[:, 1], means[:, 2] - means[:, 3]], dim=1)
 
@@ -39,7 +43,7 @@ def test_mpo_on_its_own_pairs(
     family, tokenizer, name, dominant, beta, longest, limit, languages = backbone
     model = save_model(family, shared / "tokenizers" / tokenizer, hidden_size=64, initializer_range=0.1)
     path = shared / "data" / "mpo_train" / "data" / f"{name}_mpo_data.json"
-    study = Study(
+    study = Resident(
         load_study(
             None,
             [],
@@ -68,10 +72,13 @@ def test_mpo_on_its_own_pairs(
             },
         )
     )
-    study.open()
-    before = gaps(study.aligned.model, study)
-    run = study.train(study.cells()[0])
-    after = gaps(attach_adapter(study.aligned.model, run / "adapter"), study)
+    open_study(study)
+    before = gaps(study.aligned().model, study)
+    plan = Plan(study.config)
+    [cell] = [plan.cell(job) for job in plan.jobs.values() if job.kind == "train"]
+    train(study, cell, lambda: None)
+    run = study.root / cell.place
+    after = gaps(attach_adapter(study.aligned().model, run / "adapter"), study)
 
     def mismatch(found: torch.Tensor) -> float:
         return (beta * found[:, 0] - before[:, 1]).square().mean().item()

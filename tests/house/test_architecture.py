@@ -25,16 +25,25 @@ LAYERS = (
     {"registry"},
     {"config"},
     {"objectives"},
+    {"terms"},
     {"data", "models", "tiny"},
-    {"scoring", "sources", "checks", "endpoint"},
-    {"methods", "attacks", "judges", "metrics", "voice", "faults", "gap"},
-    {"arguments", "probes", "targets", "gates", "pairing"},
-    {"results"},
-    {"train", "evaluate"},
-    {"bench"},
-    {"assess", "audit", "report"},
+    {"scoring", "sources", "endpoint"},
+    {"methods", "edits", "decoders", "attacks", "judges", "metrics", "voice", "faults", "gap"},
+    {"streams", "scorers", "probes", "targets", "gates"},
+    {"training", "evaluation", "results"},
+    {"study", "report"},
+    {"executors"},
+    {"api"},
     {"cli"},
 )
+SAME = {  # who may import whom within a layer
+    ("models", "data"),
+    ("models", "tiny"),
+    ("tiny", "data"),
+    ("tiny", "models"),
+    ("metrics", "judges"),
+    ("faults", "judges"),
+}
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 
@@ -74,7 +83,8 @@ def test_imports_point_down(path: Path) -> None:
     if own == "__init__":
         return
     for other in imported(ast.parse(path.read_text(encoding="utf-8"))):
-        assert LEVEL[other] <= LEVEL[own], f"{own} imports {other}"
+        allowed = other == own or (own, other) in SAME or LEVEL[other] < LEVEL[own]
+        assert allowed, f"{own} imports {other}"
 
 
 @pytest.mark.parametrize(
@@ -86,6 +96,7 @@ def test_imports_point_down(path: Path) -> None:
             "print",
             {
                 "cli/gap.py",
+                "cli/plan.py",
                 "cli/runs.py",
                 "cli/lists.py",
                 "cli/screen.py",
@@ -103,7 +114,6 @@ def test_each_duty_has_one_place(call: str, places: set[str]) -> None:
 
 SAID = {  # words that are names of metrics and mean something else where they stand
     ("judges/guard.py", "refusal"),  # a key of a guard's answer
-    ("objectives/__init__.py", "reward_gap"),  # the equation
     ("data/chat.py", "truncated"),  # what became of a row
     ("results/outcomes.py", "softened"),  # outcomes in the past tense
     ("results/outcomes.py", "lectured"),
@@ -117,7 +127,7 @@ def test_metrics_are_named_in_their_own_files_alone() -> None:
     found = set()
     for path in FILES:
         place = str(path.relative_to(SOURCE))
-        if not place.startswith("metrics/") and place != "config.py":
+        if not place.startswith("metrics/") and place != "config/evaluation.py":
             tree = ast.parse(path.read_text(encoding="utf-8"))
             found |= {
                 (place, node.value)
@@ -134,7 +144,7 @@ def test_metrics_are_named_in_their_own_files_alone() -> None:
 def test_files_fit_in_the_head() -> None:
     for path in FILES:
         lines = len(path.read_text(encoding="utf-8").splitlines())
-        assert lines <= 400, f"{path.name} has {lines} lines"
+        assert lines <= 350, f"{path.name} has {lines} lines"
 
 
 @pytest.mark.parametrize(

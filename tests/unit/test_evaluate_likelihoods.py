@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from playsafe.config import GenerationConfig, StudyConfig
-from playsafe.evaluate import Evaluator
+from playsafe.evaluation import Evaluator
 from playsafe.progress import Silent
 from playsafe.records import Completion, LogProb, Message, Prompt
-from playsafe.rundir import RunDir
+from playsafe.rundir import RunDir, read_json
 from playsafe.targets import InProcess, Recorded
 
 SHORT = GenerationConfig(max_new_tokens=8, batch_size=16)
@@ -71,12 +71,12 @@ def evaluated(
     )
     notes = Notes()
     evaluator = Evaluator(config, [], notes)
-    probes = evaluator.common()
-    if not evaluator.stale(run, probes, basis or SHORT.model_dump()):
-        return None, notes.notes
-    found = evaluator.evaluate(run, "x", probes, target, None, None)
-    run.finish(found)
-    return found, notes.notes
+    probes, rests_on = evaluator.common(), basis or SHORT.model_dump()
+    begun: list[str] = []
+    evaluator.answer(run, "x", probes, lambda: target, None, rests_on, lambda: begun.append("answer"))
+    evaluator.judge(run, "x", probes, rests_on, lambda: begun.append("judge"))
+    evaluator.measure(run, "x", probes, None, None, rests_on, {}, lambda: begun.append("measure"))
+    return (read_json(run / "summary.json") if begun else None), notes.notes
 
 
 def value(found: dict[str, Any] | None, metric: str, suite: str) -> float | None:
@@ -217,15 +217,19 @@ def test_another_declared_language_judges_again_and_asks_nothing(tmp_path: Path)
     assert evaluated(run, Fixed(), mine) == (None, [])
 
 
-def test_a_run_from_before_languages_is_still_finished(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lost", ["completions/harm.jsonl", "verdicts/harm.rules.jsonl"])
+def test_a_lost_line_is_noticed_and_made_again(tmp_path: Path, lost: str) -> None:
     run = RunDir(tmp_path / "run", {})
-    plain = {"name": "harm", "path": "tiny:harmful", "limit": 2}
-    evaluated(run, Fixed(), plain)
-    record = json.loads((run / "evaluation.json").read_text())
-    for one in (record, record["wanted"]):
-        del one["likelihoods"], one["languages"]
-    (run / "evaluation.json").write_text(json.dumps(record))
-    assert evaluated(run, Fixed(), plain) == (None, [])
+    before, _ = evaluated(run, Fixed(), HARM)
+    first, *others = (run / lost).read_text().splitlines(keepends=True)
+    (run / lost).write_text("".join(others))
+    target = Fixed()
+    after, _ = evaluated(run, target, HARM)
+    assert target.asked == lost.startswith("completions")
+    assert before is not None
+    assert after is not None
+    assert after["estimates"] == before["estimates"]
+    assert sorted((run / lost).read_text().splitlines(keepends=True)) == sorted([first, *others])
 
 
 def test_a_gate_on_right_answers_may_stop_early(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_dark_prompts_are_embedded() -> None:
 
 
 def test_a_ciphered_reply_that_names_half_a_surrogate_pair_can_still_be_written() -> None:
-    from playsafe.evaluate import _decoded
+    from playsafe.evaluation.asking import _decoded
     from playsafe.records import Completion
 
     config = evaluation(suites=[HARMFUL], attacks=["ascii"]).evaluation

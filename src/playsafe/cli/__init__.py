@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from playsafe import __version__
-from playsafe.cli import gap, lists, runs
+from playsafe.cli import gap, lists, plan, runs
 from playsafe.errors import PlaysafeError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(runs.app)
+app.add_typer(plan.app)
 app.add_typer(gap.app)
 app.add_typer(lists.app)
 
