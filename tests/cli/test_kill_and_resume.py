@@ -22,7 +22,7 @@ training: {{lora: null, learning_rate: 5.0e-4, num_train_epochs: 3, per_device_t
 evaluation:
   generation: {{max_new_tokens: 40, batch_size: 16, sampling: {sampling}}}
 """
-TARGETS = ["scoring"] * 2 + ["training"] * 4 + ["evaluating"] * 4
+TARGETS = ["scoring"] * 2 + ["training"] * 4 + ["answering"] * 3 + ["measuring"]
 
 
 def start(config: Path) -> subprocess.Popen[bytes]:
@@ -65,7 +65,7 @@ def test_killed_ten_times_ends_with_the_same_estimates(tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL)
         process.wait(30)
         hit.append(reached)
-    assert {"scoring", "training", "evaluating"} <= set(hit), hit
+    assert {"scoring", "training", "answering"} <= set(hit), hit
     assert start(configs["killed"]).wait(300) == 0
     whole, killed = estimates(tmp_path / "whole"), estimates(tmp_path / "killed")
     assert len(whole) == 5  # base, role's base, scores, two methods

@@ -27,7 +27,7 @@ def plan(config: Config, overrides: Set = None, as_json: Json = False, quiet: Qu
     table = Table("jobs", "all", "done", "failed", "missing", "a job takes", "left", title=str(made.root))
     left: float | None = 0.0
     for kind in (kind for kind in KINDS if sum(made.counts(kind).values())):
-        counts: dict[str, int] = {**made.counts(kind)}
+        counts = made.counts(kind)
         seconds, measured = cost[kind]
         rest = None if seconds is None else seconds * (counts["failed"] + counts["missing"])
         left = None if left is None or rest is None else left + rest

@@ -118,7 +118,7 @@ class Plan:
         arm = Arm(job.arm, target=target) if target is not None else self.arms[job.arm]
         return Cell(arm, job.role, job.seed)
 
-    def counts(self, kind: Kind) -> dict[State, int]:
+    def counts(self, kind: Kind) -> dict[str, int]:
         """How many jobs of a kind stand how."""
         found = Counter(self.state(job) for job in self.jobs.values() if job.kind == kind)
         return {state: found[state] for state in get_args(State)}
