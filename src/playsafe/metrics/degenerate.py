@@ -14,7 +14,7 @@ from playsafe.metrics import Kind, Measure, Reply
 class Degenerate(Measure):
     name = "degenerate"
     summary = "share of replies that are no usable answer"
-    title = "degenerate replies (empty, looping)"
+    title = "degenerate replies"
     better = "lower"
     kinds: tuple[Kind, ...] = ("harmful", "benign", "dark", "references", "task")
     pooled = True

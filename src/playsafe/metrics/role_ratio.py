@@ -14,7 +14,7 @@ from playsafe.metrics import Kind, Measure, Reply
 class RoleRatio(Measure):
     name = "role_ratio"
     summary = "role log-likelihood ratio of the replies, nats per token"
-    title = "ratio"
+    title = "role ratio"
     unit = "nats/token"
     kinds: tuple[Kind, ...] = ("harmful", "dark", "references")
     aspect = "sound"
