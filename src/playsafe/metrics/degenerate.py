@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from playsafe.judges import degenerate
-from playsafe.metrics import Kind, Measure, Reply
+from playsafe.metrics import Measure, Reply
 
 
 class Degenerate(Measure):
@@ -16,7 +16,7 @@ class Degenerate(Measure):
     summary = "share of replies that are no usable answer"
     title = "degenerate replies"
     better = "lower"
-    kinds: tuple[Kind, ...] = ("harmful", "benign", "dark", "references", "task")
+    kinds = ("harmful", "benign", "dark", "references", "task")
     pooled = True
     aspect = "health"
 
