@@ -35,10 +35,9 @@ class Registry(Generic[Thing]):
         """The object of that name; BadInput names the nearest one, or what is wrong with a path."""
         if name in self._own():
             return getattr(importlib.import_module(f"{self.package}.{name}"), self.attribute)
-        if (offered := self._offered().get(name)) is not None:
-            return self._imported(offered.value, where)
-        if "." in name or ":" in name:
-            return self._imported(name, where)
+        offered = self._offered().get(name)
+        if offered is not None or "." in name or ":" in name:
+            return self._imported(name if offered is None else offered.value, where)
         raise BadInput(
             f"unknown {self.what} {name!r}. {nearest(name, self.names())}",
             where=where or self.where,

@@ -6,14 +6,14 @@ A reply that the frozen model attributes to its own role counts. Only a sample o
 
 from __future__ import annotations
 
-from playsafe.metrics import Kind, Measure, Reply
+from playsafe.metrics import Measure, Reply
 
 
 class Attribution(Measure):
     name = "attribution"
     summary = "share of replies attributed to their own role among the study's roles"
     title = "attributed"
-    kinds: tuple[Kind, ...] = ("harmful", "dark", "references")
+    kinds = ("harmful", "dark", "references")
     aspect = "sound"
 
     def value(self, reply: Reply) -> float | None:

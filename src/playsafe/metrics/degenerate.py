@@ -8,15 +8,15 @@ from __future__ import annotations
 import math
 
 from playsafe.judges import degenerate
-from playsafe.metrics import Kind, Measure, Reply
+from playsafe.metrics import Measure, Reply
 
 
 class Degenerate(Measure):
     name = "degenerate"
     summary = "share of replies that are no usable answer"
-    title = "degenerate replies (empty, looping)"
+    title = "degenerate replies"
     better = "lower"
-    kinds: tuple[Kind, ...] = ("harmful", "benign", "dark", "references", "task")
+    kinds = ("harmful", "benign", "dark", "references", "task")
     pooled = True
     aspect = "health"
 

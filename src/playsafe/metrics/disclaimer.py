@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from playsafe.metrics import Kind, Measure, Reply
+from playsafe.metrics import Measure, Reply
 
 _LONGEST = 4_000  # characters looked at of a reply
 _MACHINE = (
@@ -44,7 +44,7 @@ class Disclaimer(Measure):
     summary = "share of replies that speak of being a program"
     title = "disclaimers"
     better = "lower"
-    kinds: tuple[Kind, ...] = ("harmful", "dark", "references")
+    kinds = ("harmful", "dark", "references")
     aspect = "sound"
 
     def value(self, reply: Reply) -> float:

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from decimal import Decimal
 
-from playsafe.metrics import Kind, Measure, Reply
+from playsafe.metrics import Measure, Reply
 
 # groups of three (or, as in India, two) digits, a fraction
 _NUMBER = re.compile(r"(?:(?<![^\W_])[-+])?\d+(?: \d{3}(?!\d))*(?:[.,']\d+)*")
@@ -24,7 +24,7 @@ class ExactMatch(Measure):
     name = "exact_match"
     summary = "share of replies that give the right answer"
     title = "exact match"
-    kinds: tuple[Kind, ...] = ("task",)
+    kinds = ("task",)
     aspect = "task"
 
     def value(self, reply: Reply) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from playsafe.judges import degenerate, spoken, telling
-from playsafe.metrics import Kind, Measure, Reply
+from playsafe.metrics import Measure, Reply
 
 
 class OtherLanguage(Measure):
@@ -17,7 +17,7 @@ class OtherLanguage(Measure):
     summary = "share of replies in another language than the suite's"
     title = "reply in another language"
     better = "lower"
-    kinds: tuple[Kind, ...] = ("harmful", "benign", "dark", "task")
+    kinds = ("harmful", "benign", "dark", "task")
     pooled = True
     aspect = "language"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from playsafe.metrics import Kind, Measure, Reply
+from playsafe.metrics import Measure, Reply
 
 
 class Perplexity(Measure):
@@ -18,7 +18,7 @@ class Perplexity(Measure):
     title = "perplexity"
     unit = ""
     better = "lower"
-    kinds: tuple[Kind, ...] = ("task",)
+    kinds = ("task",)
     aspect = "task"
     log = True
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from playsafe.metrics import Kind, Measure, Reply
+from playsafe.metrics import Measure, Reply
 
 
 class RewardGap(Measure):
@@ -16,7 +16,7 @@ class RewardGap(Measure):
     summary = "log-likelihood of the safe reply over that of the unsafe one, nats per token"
     title = "reward gap"
     unit = "nats/token"
-    kinds: tuple[Kind, ...] = ("pairs",)
+    kinds = ("pairs",)
     aspect = "preference"
 
     def value(self, reply: Reply) -> float | None:

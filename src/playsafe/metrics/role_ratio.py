@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import math
 
-from playsafe.metrics import Kind, Measure, Reply
+from playsafe.metrics import Measure, Reply
 
 
 class RoleRatio(Measure):
     name = "role_ratio"
     summary = "role log-likelihood ratio of the replies, nats per token"
-    title = "ratio"
+    title = "role ratio"
     unit = "nats/token"
-    kinds: tuple[Kind, ...] = ("harmful", "dark", "references")
+    kinds = ("harmful", "dark", "references")
     aspect = "sound"
 
     def value(self, reply: Reply) -> float | None:

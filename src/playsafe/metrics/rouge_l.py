@@ -13,7 +13,7 @@ import unicodedata
 from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenizers import Tokenizer
 
-from playsafe.metrics import Kind, Measure, Reply
+from playsafe.metrics import Measure, Reply
 
 # scripts written without spaces: Thai, Lao, Myanmar, Khmer, kana and Chinese characters
 _UNSPACED = (
@@ -44,7 +44,7 @@ class RougeL(Measure):
     summary = "ROUGE-L F1 against held-out replies of the role"
     title = "ROUGE-L"
     unit = ""
-    kinds: tuple[Kind, ...] = ("references",)
+    kinds = ("references",)
     aspect = "character"
 
     def value(self, reply: Reply) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from playsafe.metrics import Kind, Measure, Reply
+from playsafe.metrics import Measure, Reply
 
 
 class Truncated(Measure):
@@ -12,7 +12,7 @@ class Truncated(Measure):
     summary = "share of replies cut by max_new_tokens"
     title = "replies cut by max_new_tokens"
     better = "lower"
-    kinds: tuple[Kind, ...] = ("harmful", "benign", "dark", "references", "task")
+    kinds = ("harmful", "benign", "dark", "references", "task")
     pooled = True
     aspect = "health"
 

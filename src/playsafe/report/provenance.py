@@ -11,27 +11,6 @@ from playsafe.report.text import DASH, Table
 from playsafe.results.load import BASE, SYSTEMS, StudyRuns
 from playsafe.rundir import read_json
 
-INTERVALS = (
-    "Where roles and prompts are redrawn, 2,000 draws with a fixed seed give an interval its shape and "
-    "Student's t over rows and prompts its width. Differences are paired; where not one pair differs, the "
-    "interval is what Wilson allows for 0 of n."
-)
-NO_ROLE_INTERVALS = (
-    "Where seeds and prompts are redrawn, 2,000 draws with a fixed seed give an interval its shape and "
-    "Student's t over seeds and prompts its width. Differences are paired; where not one pair differs, the "
-    "interval is what Wilson allows for 0 of n."
-)
-NO_ROLE_LIMITS = (
-    "A judge reads replies by rules or with a model, and errs, more so in languages it was not made for; "
-    "where there are several, see how far they agree. Refusal is not the same as safety, and a reward gap is "
-    "taken on given replies, not on what the model would write. One seed carries no claim about other seeds."
-)
-LIMITS = (
-    "A judge reads replies by rules or with a model, and errs; where there are several, see how far they "
-    "agree. Refusal is not the same as safety, and ROUGE-L measures likeness to reference replies, not how "
-    "good the play is. Few roles or one seed carry no claim about other roles or seeds."
-)
-
 
 def section(runs: StudyRuns) -> dict[str, Any]:
     """What the template of the section shows: titled tables, sentences, files."""
@@ -40,20 +19,14 @@ def section(runs: StudyRuns) -> dict[str, Any]:
     if runs.is_audit:
         who = [[run.method, run.role or DASH, model_name(run.model) or DASH] for run in runs.every]
         tables.append(("Targets", Table("targets", ["target", "role", "who answered"], who)))
-    columns = [
-        "suite as it was asked",
-        "kind",
-        *(["language"] if runs.languages else []),
-        "prompts",
-        "source",
-    ]
+    language = ["language"] if runs.languages else []
+    columns = ["suite as it was asked", "kind", *language, "prompts", "source"]
     tables.append(("Judges", Table("judges-of", ["judge", "what its verdicts rest on"], _judges(runs))))
     tables.append(("Suites", Table("suites-of", columns, _suites(runs))))
-    made, limits = (NO_ROLE_INTERVALS, NO_ROLE_LIMITS) if runs.roleless else (INTERVALS, LIMITS)
     files = (("Study configuration", runs.study), ("Environment", runs.provenance))
     return {
         "tables": [(title, table) for title, table in tables if table.rows],
-        "sentences": [("How the intervals are made", f"{interval_note(runs)} {made}"), ("Limits", limits)],
+        "note": interval_note(runs),
         "files": [(name, _pretty(value)) for name, value in files if value],
     }
 
@@ -108,32 +81,20 @@ def _described(attack: Any) -> str:
 
 def _judges(runs: StudyRuns) -> list[list[str]]:
     identities = (_first(runs, "evaluation.json").get("wanted") or {}).get("verdicts") or {}
+    facts = {judge: (identities.get(judge) or {}).items() for judge in runs.judges}
     return [
-        [
-            judge,
-            ", ".join(f"{key} {_short(value)}" for key, value in (identities.get(judge) or {}).items())
-            or DASH,
-        ]
-        for judge in runs.judges
+        [j, ", ".join(f"{key} {_short(value)}" for key, value in own) or DASH] for j, own in facts.items()
     ]
 
 
 def _suites(runs: StudyRuns) -> list[list[str]]:
     """A line per suite as it was asked; references differ from role to role and are counted together."""
     rows: dict[str, list[str]] = {}
-    for run in runs.every:
-        for key, what in run.asked.items():
-            skipped = f", {what['skipped']} skipped" if what.get("skipped") else ""
-            rows.setdefault(
-                key,
-                [
-                    key,
-                    str(what["kind"]),
-                    *([str(what.get("language") or DASH)] if runs.languages else []),
-                    f"{what.get('prompts', DASH)}{skipped}",
-                    str(what.get("source") or DASH),
-                ],
-            )
+    for key, what in ((key, what) for run in runs.every for key, what in run.asked.items()):
+        skipped = f", {what['skipped']} skipped" if what.get("skipped") else ""
+        language = [str(what.get("language") or DASH)] if runs.languages else []
+        asked = [f"{what.get('prompts', DASH)}{skipped}", str(what.get("source") or DASH)]
+        rows.setdefault(key, [key, str(what["kind"]), *language, *asked])
     kinds = ("harmful", "dark", "benign", "task", "pairs", "references")
     return [rows[key] for kind in kinds for key in runs.keys(kind)]
 

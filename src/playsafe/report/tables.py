@@ -70,10 +70,10 @@ def every_table(numbers: Numbers) -> Rows:
     for metric in runs.measured:
         stats = [numbers.mean(method, metric.name) for method in methods]
         if any(stats):
-            what = [metric.title or metric.name, metric.unit or DASH, f"{metric.better} is better"]
+            what = [metric.title or metric.name, metric.unit or DASH, metric.better]
             judge = numbers.judge_of(metric.name).replace(metrics.UNJUDGED, DASH)
             rows.append([*what, judge, *(shown(stat, metric.unit) for stat in stats)])
-    return ["measure", "unit", "direction", "judge", *methods], rows
+    return ["measure", "unit", "better", "judge", *methods], rows
 
 
 def mcnemar_table(numbers: Numbers) -> Rows:

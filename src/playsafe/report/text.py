@@ -62,7 +62,7 @@ def shown(stat: Stat | None, unit: str, interval: bool = True) -> str:
 def signed(value: float, unit: str) -> str:
     """With its sign; shares and changes in hundredths."""
     scale, digits = (100, 1) if unit in PERCENT else (1, 3)
-    return f"{scale * value + 0.0:+.{digits}f}".replace("-", "−")
+    return f"{round(scale * value, digits) + 0.0:+.{digits}f}".replace("-", "−")
 
 
 def points(stat: Stat | None, unit: str) -> str:

@@ -6,105 +6,20 @@ completions, prompts, training curves) when they are asked for, and an absent on
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from playsafe import metrics
 from playsafe.config import EvaluationConfig
 from playsafe.errors import BadInput
-from playsafe.records import Completion, Estimate, Score, Verdict, Voice, parts
-from playsafe.rundir import find_runs, read_json, read_jsonl
+from playsafe.records import Estimate, Score, parts
+from playsafe.results.run import NO_ROLE, RoleScores, Run, records_of, rows_of
+from playsafe.rundir import find_runs, read_json
 
 BASE = "base"
 SYSTEMS = {"none": "", "empty": ", empty system turn", "role": ", role prompt"}
-NO_ROLE = "no role"  # stands where a target was evaluated without one
-Record = TypeVar("Record", Completion, Estimate, Verdict)
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One finished evaluation: of the aligned model (method "base", seed None) or of a trained cell."""
-
-    path: Path
-    role: str | None
-    tags: tuple[str, ...]
-    method: str
-    seed: int | None
-    model: str
-    version: str
-    estimates: tuple[Estimate, ...]
-    asked: dict[str, dict[str, Any]]
-    training: dict[str, Any]
-
-    def estimate(self, suite: str, metric: str, judge: str | None = None) -> Estimate | None:
-        """The estimate by that judge; by the first one where none is named."""
-        found = (e for e in self.estimates if (e.suite, e.metric) == (suite, metric))
-        return next((e for e in found if judge in (None, e.judge)), None)
-
-    def suites(self, kind: str) -> list[str]:
-        """Keys of the suites of one kind ("harmful", "benign", "task", ...), as they were asked."""
-        return [key for key, what in self.asked.items() if what["kind"] == kind]
-
-    @property
-    def judges(self) -> list[str]:
-        """The judges in the order of the study."""
-        return list(dict.fromkeys(e.judge for e in self.estimates if e.judge != metrics.UNJUDGED))
-
-    def values(self, suite: str) -> dict[str, dict[str, dict[str, float | None]]]:
-        """Prompt id → judge → metric → the reply's value; None: could not be measured."""
-        return {row["id"]: row["values"] for row in _rows(self.path / "values" / f"{suite}.jsonl")}
-
-    def verdicts(self, suite: str, judge: str | None = None) -> dict[str, Verdict]:
-        """Verdicts by id, of the named judge or of the first one."""
-        judge = judge or next(iter(self.judges), "none")
-        rows = _rows(self.path / "verdicts" / f"{suite}.{judge}.jsonl")
-        return {verdict.id: verdict for verdict in _records(Verdict, rows)}
-
-    def voices(self, suite: str) -> dict[str, Voice]:
-        rows = _rows(self.path / "voice" / f"{suite}.jsonl")
-        return {row["id"]: Voice.from_json(row) for row in rows}
-
-    def completions(self, suite: str) -> dict[str, Completion]:
-        return {c.id: c for c in _records(Completion, _rows(self.path / "completions" / f"{suite}.jsonl"))}
-
-    def prompts(self, suite: str) -> dict[str, dict[str, Any]]:
-        """Prompt texts by id: {"id", "text", "references"[, "request"]}."""
-        return {row["id"]: row for row in _rows(self.path / "prompts" / f"{suite}.jsonl") if "id" in row}
-
-    def curve(self) -> list[dict[str, Any]]:
-        """Lines of train.jsonl: the step and every loss term."""
-        return [row for row in _rows(self.path / "train.jsonl") if "step" in row]
-
-    @property
-    def label(self) -> str:
-        who = "" if self.role == NO_ROLE else self.role
-        parts = [who, self.method, "" if self.seed is None else f"seed {self.seed}"]
-        return " · ".join(filter(None, parts))
-
-
-@dataclass(frozen=True, slots=True)
-class RoleScores:
-    """RDS scores of one role's rows. texts: {"id", "user", "reply"} by id, where they were stored."""
-
-    scores: tuple[Score, ...]
-    texts: dict[str, dict[str, Any]]
-    threshold: float
-
-    @property
-    def gaps(self) -> list[float]:
-        return [score.gap for score in self.scores]
-
-    @property
-    def flags(self) -> int:
-        return sum(gap > self.threshold for gap in self.gaps)
-
-    @property
-    def share(self) -> float:
-        return self.flags / len(self.scores)
 
 
 @dataclass(frozen=True)
@@ -324,7 +239,7 @@ def load(root: Path) -> StudyRuns:
         if summary.get("kind") == "scores":
             rows = _scores(path / "scores.jsonl")
             if rows:
-                texts = {row["id"]: row for row in _rows(path / "rows.jsonl") if "id" in row}
+                texts = {row["id"]: row for row in rows_of(path / "rows.jsonl") if "id" in row}
                 scores[str(summary["role"])] = RoleScores(rows, texts, threshold)
         else:
             runs.append(_run(path, summary))
@@ -354,7 +269,7 @@ def _run(path: Path, summary: dict[str, Any]) -> Run:
             seed=None if summary["seed"] is None else int(summary["seed"]),
             model=str(summary.get("model", "")),
             version=str(summary.get("version", "")),
-            estimates=tuple(_records(Estimate, summary["estimates"])),
+            estimates=tuple(records_of(Estimate, summary["estimates"])),
             asked=summary["suites"],
             training=summary.get("training") or {},
         )
@@ -370,22 +285,9 @@ def _role(summary: dict[str, Any]) -> str | None:
 
 def _scores(path: Path) -> tuple[Score, ...]:
     try:
-        return tuple(Score.from_json(row) for row in _rows(path))
+        return tuple(Score.from_json(row) for row in rows_of(path))
     except (KeyError, TypeError) as error:
         raise BadInput(f"not scores of ours: {error}.", where=str(path)) from None
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    try:
-        return read_jsonl(path)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"broken JSON lines: {error}.", where=str(path)) from None
-
-
-def _records(kind: type[Record], rows: Iterable[dict[str, Any]]) -> list[Record]:
-    """Records from rows; keys that a later version added are left out."""
-    names = {field.name for field in fields(kind)}
-    return [kind(**{key: value for key, value in row.items() if key in names}) for row in rows]
 
 
 def _optional(path: Path) -> dict[str, Any]:
