@@ -25,6 +25,7 @@ from playsafe.records import Role
 from playsafe.rundir import RunDir, slug, write_json
 from playsafe.sources import PromptSet
 from playsafe.targets import Recorded, Server, Target
+from playsafe.uses import check_options
 
 
 class Audit:
@@ -39,6 +40,7 @@ class Audit:
             )
         self.config, self.reporter = config, reporter or Silent()
         self.root = Path(config.output_dir)
+        check_options(config)
         named = next((target for target in config.targets if target.role), None)
         if named is not None and config.roles is None:
             raise BadInput(

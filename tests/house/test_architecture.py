@@ -19,13 +19,14 @@ SOURCE = ROOT / "src" / "playsafe"
 FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS = (
     {"records", "errors"},
-    {"settings", "progress", "provenance", "rundir", "statistics"},
+    {"settings", "matters", "progress", "provenance", "rundir", "statistics"},
     {"registry"},
     {"config"},
     {"objectives"},
     {"data", "models", "tiny"},
     {"scoring", "sources", "checks", "endpoint"},
     {"methods", "attacks", "judges", "metrics", "voice", "faults", "gap"},
+    {"uses"},
     {"arguments", "probes", "targets", "gates", "pairing"},
     {"train", "evaluate"},
     {"bench"},

@@ -80,10 +80,10 @@ def weigh_reply(reply_mask: Sequence[bool]) -> Weighed:
     return Weighed({"ce": reply}, {"ce": sum(reply)})
 
 
-REGISTRY: Registry[Method] = Registry("playsafe.methods", "METHOD", "method", "methods")
+REGISTRY: Registry[Method] = MethodConfig.registry
 names, get = REGISTRY.names, REGISTRY.get
 
 
 def parse_options(config: MethodConfig) -> Any:
     """The validated options of one configured method."""
-    return REGISTRY.options(config.name, config.options, f"methods.{config.key}")
+    return config.parsed()

@@ -9,10 +9,11 @@ On a role's rows the cross-entropy is added, and where the targets stand under t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from playsafe.matters import Matters
 from playsafe.methods import Options, PairUse
 from playsafe.methods._pairs import PairMethod, added
 
@@ -23,14 +24,17 @@ if TYPE_CHECKING:
     from playsafe.objectives import Pooling
 
 
+HELD = Matters(lambda own, uses: own.retention > 0, "retention above 0")
+
+
 class MPOOptions(Options):
     """Each field is explained in docs/papers.md with what paper and released code do."""
 
     beta: float = Field(1.0, gt=0, description="β, at the target gap: 1.0 Llama-3.1, 1.5 Gemma-2, Qwen2.5")
     weight: float = Field(1.0, gt=0, description="of L1")
     retention: float = Field(1.0, ge=0, description="weight of L2")
-    pooling: Literal["last", "mean", "released"] = "last"
-    norm: Literal["sum", "mean"] = "sum"
+    pooling: Annotated[Literal["last", "mean", "released"], HELD] = "last"
+    norm: Annotated[Literal["sum", "mean"], HELD] = "sum"
     preset: Literal["paper", "released"] = "paper"
 
     @model_validator(mode="after")

@@ -6,11 +6,12 @@ L = E_D[CE(y)] + λ · E_{D_h}[KL(p_ref ‖ p_θ)]                              
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from playsafe.errors import BadInput
+from playsafe.matters import Matters
 from playsafe.methods import Options, PairUse, Weighed
 from playsafe.records import Score, Subset
 
@@ -20,15 +21,21 @@ if TYPE_CHECKING:
     from playsafe.models.policy import Loss, Policy
 
 
+SELECTED = Matters(lambda own, uses: own.subset != "none", "rows in the subset")
+HELD = Matters(lambda own, uses: own.lam > 0 and own.subset != "none", "a KL term: lambda above 0, a subset")
+BY_SCORE = ("score", "random", "flip")
+SCORED = Matters(lambda own, uses: own.subset in BY_SCORE, "a subset by score, random or flip")
+
+
 class SaRFTOptions(Options):
     """Each field is explained in docs/papers.md with what paper and released code do."""
 
-    lam: float = Field(1.0, ge=0, alias="lambda", description="λ, weight of the KL term")
-    direction: Literal["forward", "reverse"] = "forward"
-    tokens: Literal["reply", "all"] = "reply"
-    denominator: Literal["subset", "all"] = "subset"
+    lam: Annotated[float, SELECTED] = Field(1.0, ge=0, alias="lambda", description="λ, weight of the KL")
+    direction: Annotated[Literal["forward", "reverse"], HELD] = "forward"
+    tokens: Annotated[Literal["reply", "all"], HELD] = "reply"
+    denominator: Annotated[Literal["subset", "all"], HELD] = "subset"
     subset: Literal["score", "random", "flip", "all", "none"] = "score"
-    threshold: float | None = Field(None, description="τ; the study's scoring.threshold when absent")
+    threshold: Annotated[float | None, SCORED] = Field(None, description="τ; scoring.threshold when absent")
     preset: Literal["paper", "released"] = "paper"
 
     model_config = Options.model_config | {"populate_by_name": True}
@@ -51,7 +58,7 @@ class SaRFT:
         return {"ce": 1.0, "kl": options.lam}
 
     def needs_scores(self, options: SaRFTOptions) -> bool:
-        return options.subset in ("score", "random", "flip")
+        return options.subset in BY_SCORE
 
     def subset(
         self, ids: Sequence[str], scores: Mapping[str, Score], options: SaRFTOptions, seed: int
