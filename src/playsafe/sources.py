@@ -86,13 +86,23 @@ def role_data(config: DataConfig, role: Role) -> RoleData:
     return _role_data(role, tuple(rows[: config.limit]), held, counts)
 
 
+def known_suite(config: SuiteConfig) -> catalogue.Known | None:
+    """The known suite that is meant, None where the user says what a file holds. Raises BadInput."""
+    name = config.suite or (config.name if config.kind is None or config.name in catalogue.names() else None)
+    return catalogue.get(name, f"evaluation.suites.{config.name}") if name is not None else None
+
+
+def kind_of(config: SuiteConfig) -> SuiteKind | None:
+    """The kind of a suite, without reading it."""
+    return known.kind if (known := known_suite(config)) is not None else config.kind
+
+
 def suite(config: SuiteConfig, evaluation: EvaluationConfig) -> PromptSet:
     """The prompts of one configured suite: a known one, found by its hash, or a file."""
     where = f"evaluation.suites.{config.name}"
     path = None if config.path is None else Path(path_of(config.path, "suite", where))
-    name = config.suite or (config.name if config.kind is None or config.name in catalogue.names() else None)
-    if name is not None:
-        return _known(catalogue.get(name, where), config, evaluation, where)
+    if (known := known_suite(config)) is not None:
+        return _known(known, config, evaluation, where)
     if path is None or config.kind is None:
         raise BadInput(
             f"{config.name!r} has no {'path' if path is None else 'kind'}. "
@@ -109,15 +119,8 @@ def suite(config: SuiteConfig, evaluation: EvaluationConfig) -> PromptSet:
         )
     if config.kind == "pairs":
         return _pairs(config, path, language, where)
-    loaded = load_suite(
-        path,
-        name=config.name,
-        column=config.column,
-        subset=config.subset,
-        limit=config.limit,
-        seed=config.seed,
-        answers=config.kind == "task",
-    )
+    given = config.model_dump(include={"name", "column", "subset", "limit", "seed"})
+    loaded = load_suite(path, **given, answers=config.kind == "task")
     return PromptSet(config.name, config.kind, loaded.prompts, loaded.sha256[:16], loaded.source, language)
 
 
@@ -132,23 +135,15 @@ def pair_suites(
             raise BadInput(
                 f"{path} has no pairs in {language!r}.", where="language", allowed=", ".join(known)
             )
-    found = []
-    for code in languages or known:
-        named = {"name": f"pairs-{code}", "kind": "pairs", "path": file, "language": code, "limit": limit}
-        config = SuiteConfig.model_validate(named)
-        found.append(suite(config, EvaluationConfig()))
-    return found
+    shared: dict[str, Any] = {"kind": "pairs", "path": file, "limit": limit}
+    chosen = [SuiteConfig(name=f"pairs-{code}", language=code, **shared) for code in languages or known]
+    return [suite(config, EvaluationConfig()) for config in chosen]
 
 
 def _pairs(config: SuiteConfig, path: Path, language: str, where: str) -> PromptSet:
     """One language of a file of parallel pairs; which of its languages is dominant does not matter here."""
-    ignored = config.model_fields_set & {"column", "subset", "seed"}
-    if ignored or not language:
-        raise BadInput(
-            f"{', '.join(sorted(ignored))} has no effect on pairs." if ignored else "pairs need a language.",
-            where=where,
-            next="Remove the key." if ignored else "Set the suite's language.",
-        )
+    if not language:
+        raise BadInput("pairs need a language.", where=where, next="Set the suite's language.")
     every = _sides(path)
     found = tuple(dict.fromkeys(side for side in every if side.language == language))
     whole = [s for s in found if all(t.strip() for t in (s.messages[-1].content, s.chosen, s.rejected))]
@@ -161,7 +156,8 @@ def _pairs(config: SuiteConfig, path: Path, language: str, where: str) -> Prompt
     )
     source = f"{path.name} (sha256 {file_hash(path)}): {len(prompts)} of {len(found)} pairs in {language}"
     source += f", {len(found) - len(whole)} without text left out" if len(found) > len(whole) else ""
-    return PromptSet(config.name, "pairs", prompts, _hash(prompts), source, language)
+    told = digest([[p.id, [m.content for m in p.messages], p.references] for p in prompts])
+    return PromptSet(config.name, "pairs", prompts, told, source, language)
 
 
 def _sides(path: Path) -> list[Side]:
@@ -185,13 +181,6 @@ def _turns(conversation: Any) -> list[str]:
     return [str(turn.get("value")) for turn in turns if isinstance(turn, dict)]
 
 
-def _hash(prompts: Sequence[Prompt]) -> str:
-    rows = (
-        [p.id, [m.content for m in p.messages], *([p.references] if p.references else ())] for p in prompts
-    )
-    return digest(list(rows))
-
-
 def _known(
     known: catalogue.Known, config: SuiteConfig, evaluation: EvaluationConfig, where: str
 ) -> PromptSet:
@@ -199,18 +188,8 @@ def _known(
         raise BadInput(f"{known.name} is a {known.kind} suite.", where=f"{where}.kind", allowed=known.kind)
     if config.column is not None:
         raise BadInput("a known suite's columns are fixed.", where=f"{where}.column", next="Remove the key.")
-    loaded = catalogue.load(
-        known,
-        name=config.name,
-        path=config.path,
-        data_dir=evaluation.data_dir,
-        hub=evaluation.hub,
-        language=config.language,
-        subset=config.subset,
-        limit=config.limit,
-        seed=config.seed,
-        where=where,
-    )
+    given = config.model_dump(include={"name", "path", "language", "subset", "limit", "seed"})
+    loaded = catalogue.load(known, **given, data_dir=evaluation.data_dir, hub=evaluation.hub, where=where)
     sha256, language = loaded.sha256[:16], config.language or ""
     return PromptSet(config.name, known.kind, loaded.prompts, sha256, loaded.source, language)
 

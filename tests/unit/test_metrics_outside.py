@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from playsafe.evaluate import Evaluator
 from test_evaluate_likelihoods import HARM, SHORT, Fixed, Notes
 from test_report_study import write_study
 
@@ -16,7 +17,6 @@ from conftest import playsafe
 from playsafe import metrics
 from playsafe.config import StudyConfig
 from playsafe.errors import BadInput
-from playsafe.evaluate import Evaluator
 from playsafe.records import Completion, Prompt
 from playsafe.report import summary_table, write_page
 from playsafe.report.verdict import headlines

@@ -45,10 +45,10 @@ class Attack(Protocol):
         """Everything that its prompts and readings rest on: name, version, options, hashes of files."""
 
 
-REGISTRY: Registry[Attack] = Registry("playsafe.attacks", "ATTACK", "attack", "evaluation.attacks")
+REGISTRY: Registry[Attack] = AttackConfig.registry
 names, get = REGISTRY.names, REGISTRY.get
 
 
 def parse_options(config: AttackConfig) -> Any:
     """The validated options of one configured attack."""
-    return REGISTRY.options(config.name, config.options, f"evaluation.attacks.{config.key}")
+    return config.parsed()

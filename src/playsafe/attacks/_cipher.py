@@ -10,14 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field
 
 from playsafe.attacks import Attacked
 from playsafe.attacks._base import Base, rewritten
 from playsafe.attacks._files import read_texts
 from playsafe.config import Section
+from playsafe.matters import Matters
 from playsafe.records import Prompt
 
 COLUMNS = ("demonstration", "text", "message", "query", "request", "prompt")
@@ -25,19 +26,17 @@ EXAMPLE = "Good morning, how are you?"
 FEWEST, LONG = 3, 12  # signs of code in a row that count: in a reply that is mostly code, and in prose
 
 
+SHOWN = Matters(lambda own, uses: own.demonstrations is not None, "demonstrations")
+
+
 class CipherOptions(Section):
     """demonstrations: a file of messages (.txt, .json, .jsonl, .csv) that are shown in the cipher."""
 
     demonstrations: str | None = None
-    column: str | None = Field(None, description="where the messages stand in a file of rows")
-    limit: int | None = Field(None, ge=1, description="the first so many messages")
-
-    @field_validator("column", "limit")
-    @classmethod
-    def _has_an_effect(cls, value: Any, info: ValidationInfo) -> Any:
-        if value is not None and info.data.get("demonstrations") is None:
-            raise ValueError("has no effect without demonstrations")
-        return value
+    column: Annotated[str | None, SHOWN] = Field(
+        None, description="where the messages stand in a file of rows"
+    )
+    limit: Annotated[int | None, SHOWN] = Field(None, ge=1, description="the first so many messages")
 
 
 class Cipher(Base):

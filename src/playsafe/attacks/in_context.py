@@ -6,8 +6,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from playsafe.attacks import Attacked
 from playsafe.attacks._base import Base
@@ -25,14 +26,9 @@ REPLIES = ("reply", "response", "completion", "unsafe_response")
 class InContextOptions(Section):
     """path: .json, .jsonl or .csv with a request and a reply in each row, or "tiny:demonstrations"."""
 
-    path: str
+    path: Annotated[str, AfterValidator(lambda path: path_of(path, "demonstrations"))]
     count: int = Field(5, ge=1, description="demonstrations before each request, the same for all")
     seed: int | None = Field(None, description="a sample by this seed; the first of the file when absent")
-
-    @field_validator("path")
-    @classmethod
-    def _embedded(cls, path: str) -> str:
-        return path_of(path, "demonstrations")
 
 
 class InContext(Base):
@@ -63,18 +59,14 @@ def _demonstrations(options: InContextOptions) -> list[tuple[str, str]]:
     rows = read_records(path)
     request = find_column(rows, None, REQUESTS, path, "the request")
     reply = find_column(rows, None, REPLIES, path, "the reply")
-    _enough(len(rows), options.count, options.path)
+    if len(rows) < options.count:
+        what = f"count is {options.count}, but there are {len(rows)} demonstrations."
+        raise BadInput(what, where=options.path, next="Lower the option count.")
     chosen = rows if options.seed is None else random.Random(options.seed).sample(rows, options.count)
     return [
         (string(row.get(request), request, source), string(row.get(reply), reply, source))
         for source, row in chosen[: options.count]
     ]
-
-
-def _enough(there: int, wanted: int, where: str) -> None:
-    if there < wanted:
-        what = f"count is {wanted}, but there are {there} demonstrations."
-        raise BadInput(what, where=where, next="Lower the option count.")
 
 
 ATTACK = InContext()

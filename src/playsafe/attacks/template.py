@@ -6,15 +6,16 @@ import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field
 
 from playsafe.attacks import Attacked
 from playsafe.attacks._base import Base, rewritten
 from playsafe.attacks._files import read_texts
 from playsafe.config import Section
 from playsafe.errors import BadInput
+from playsafe.matters import Matters
 from playsafe.records import Prompt
 
 COLUMNS = ("template", "final_template", "jailbreak", "prompt", "text", "content")
@@ -25,6 +26,9 @@ PLACEHOLDERS = (
 _PLACEHOLDER = re.compile("|".join(map(re.escape, PLACEHOLDERS)), re.IGNORECASE)
 
 
+CHOSEN = Matters(lambda own, uses: own.choice == "one", "choice 'one'")
+
+
 class TemplateOptions(Section):
     """path: .txt (one template), .json, .jsonl or .csv."""
 
@@ -32,14 +36,7 @@ class TemplateOptions(Section):
     column: str | None = Field(None, description="where the templates stand in a file of rows")
     limit: int | None = Field(None, ge=1, description="the first so many templates")
     choice: Literal["all", "one"] = Field("all", description="one: a template by the hash of id and seed")
-    seed: int = 0
-
-    @field_validator("seed")
-    @classmethod
-    def _has_an_effect(cls, seed: int, info: ValidationInfo) -> int:
-        if info.data.get("choice") == "all":
-            raise ValueError("has no effect with choice 'all'")
-        return seed
+    seed: Annotated[int, CHOSEN] = 0
 
 
 class Template(Base):

@@ -30,32 +30,3 @@ from playsafe.config.training import (
     TrainingConfig,
 )
 from playsafe.settings import Section
-
-__all__ = [
-    "NOT_NUMBERS",
-    "ArmConfig",
-    "AttackConfig",
-    "DataConfig",
-    "DecodeConfig",
-    "EditConfig",
-    "EndpointConfig",
-    "EvaluationConfig",
-    "GenerationConfig",
-    "JudgeConfig",
-    "LoraSettings",
-    "MethodConfig",
-    "ModelConfig",
-    "Named",
-    "PairsConfig",
-    "RolesConfig",
-    "ScoringConfig",
-    "Section",
-    "StudyConfig",
-    "SuiteConfig",
-    "SuiteKind",
-    "SystemTurn",
-    "TargetConfig",
-    "TrainingConfig",
-    "VoiceConfig",
-    "load_study",
-]

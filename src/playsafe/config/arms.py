@@ -7,15 +7,20 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from playsafe.config.training import MethodConfig, Named
+from playsafe.registry import Registry
 from playsafe.settings import Section
 
 
 class EditConfig(Named):
     """A change of finished weights."""
 
+    registry = Registry("playsafe.edits", "EDIT", "edit", "arms")
+
 
 class DecodeConfig(Named):
     """A way of choosing the next token."""
+
+    registry = Registry("playsafe.decoders", "DECODER", "decoder", "arms")
 
 
 class ArmConfig(Section):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from playsafe.config.training import Named, SystemTurn, from_names
+from playsafe.config.training import BY_NAME, Named, SystemTurns, distinct
+from playsafe.matters import ROLES, Matters
+from playsafe.registry import Registry
 from playsafe.settings import Section
 
 SuiteKind = Literal["harmful", "benign", "dark", "references", "task", "pairs"]
@@ -15,6 +17,7 @@ SuiteKind = Literal["harmful", "benign", "dark", "references", "task", "pairs"]
 class AttackConfig(Named):
     """One jailbreak, asked on top of the plain harmful suites (or of the suites named here)."""
 
+    registry = Registry("playsafe.attacks", "ATTACK", "attack", "evaluation.attacks")
     label: str = Field("", pattern=r"^(\w[\w.-]*)?$")
     suites: list[str] | None = None
 
@@ -22,6 +25,7 @@ class AttackConfig(Named):
 class JudgeConfig(Named):
     """One judge; several judge the same replies side by side."""
 
+    registry = Registry("playsafe.judges", "JUDGE", "judge", "evaluation.judges")
     label: str = Field("", pattern=r"^(\w[\w-]*)?$", description="no dot: it ends a file's name")
 
 
@@ -58,6 +62,10 @@ class TargetConfig(Section):
         return self
 
 
+COLUMNS = Matters(lambda own, uses: own.kind != "pairs", "columns to choose from, which pairs have not")
+DRAWN = Matters(lambda own, uses: own.limit is not None, "a limit")
+
+
 class SuiteConfig(Section):
     """One set of evaluation prompts. kind: what a good answer is.
 
@@ -71,13 +79,13 @@ class SuiteConfig(Section):
     path: str | None = Field(
         None, description="'tiny:harmful' and the like, a CSV/JSON/JSONL file; a known suite's file or folder"
     )
-    column: str | None = None
-    subset: str | None = Field(
+    column: Annotated[str | None, COLUMNS] = None
+    subset: Annotated[str | None, COLUMNS] = Field(
         None, description="'column=value', 'column!=value', 'column^=prefix', 'column!^=prefix'"
     )
     language: str | None = Field(None, description="of its prompts; chooses one where there are several")
     limit: int | None = Field(None, ge=1)
-    seed: int | None = None
+    seed: Annotated[int | None, COLUMNS, DRAWN] = None
 
     @model_validator(mode="before")
     @classmethod
@@ -93,73 +101,57 @@ class SuiteConfig(Section):
         return given | own
 
 
+SAMPLED = Matters(lambda own, uses: own.sampling == "model", "`sampling: model`")
+
+
 class GenerationConfig(Section):
     """Decoding. `sampling: model` uses the model's own generation settings, as the paper does."""
 
     sampling: Literal["greedy", "model"] = "greedy"
     max_new_tokens: int = Field(128, ge=1)
     batch_size: int = Field(32, ge=1)
-    seed: int = 0
+    seed: Annotated[int, SAMPLED] = 0
+
+
+COMPARED = Matters(
+    lambda own, uses: not own.attribution or (own.measure and uses.roles > 1),
+    "two roles and voice that is measured",
+)
 
 
 class VoiceConfig(Section):
     """Persona consistency under the frozen base: role log-likelihood ratio, closed-set attribution."""
 
     measure: bool = True
-    attribution: int = Field(0, ge=0, description="so many replies a suite are attributed to the roles")
+    attribution: Annotated[int, COMPARED] = Field(0, ge=0, description="of so many replies a suite")
+
+
+NAMES = distinct("names must differ, and none may be 'references'", lambda one: one.name, "references")
+LABELS = distinct("two of one name need different labels", lambda one: one.key)
+KNOWN = Matters(lambda own, uses: uses.known, "a known suite")
+AIMED = Matters(
+    lambda own, uses: "harmful" in uses.kinds or all(a.suites for a in own.attacks), "a harmful suite"
+)
+JUDGED = Matters(lambda own, uses: uses.kinds & {"harmful", "benign", "dark"}, "a suite that is judged")
+ANSWERED = Matters(lambda own, uses: uses.roles or uses.kinds - {"pairs"}, "prompts that are answered")
+GATED = Matters(lambda own, uses: own.gates, "gates")
 
 
 class EvaluationConfig(Section):
     """What is asked and how it is judged."""
 
-    data_dir: str | None = Field(None, description="where the files of known suites lie, at any depth")
-    hub: bool = Field(False, description="fetch files of known suites from the hub when they lie nowhere")
-    suites: list[SuiteConfig] = Field(
-        default_factory=lambda: [
-            SuiteConfig(name="harmful", kind="harmful", path="tiny:harmful"),
-            SuiteConfig(name="benign", kind="benign", path="tiny:benign"),
-        ]
+    data_dir: Annotated[str | None, KNOWN] = Field(None, description="where known suites lie, at any depth")
+    hub: Annotated[bool, KNOWN] = Field(False, description="fetch known suites that lie nowhere from the hub")
+    suites: Annotated[list[SuiteConfig], BY_NAME, NAMES] = Field(
+        default_factory=lambda: [SuiteConfig(name=k, path=f"tiny:{k}") for k in ("harmful", "benign")]
     )
-    attacks: list[AttackConfig] = Field(default_factory=list)
-    system: list[SystemTurn] = Field(["none"], min_length=1)
-    judges: list[JudgeConfig] = Field(default_factory=lambda: [JudgeConfig(name="rules")], min_length=1)
-    generation: GenerationConfig = Field(default_factory=GenerationConfig)
-    voice: VoiceConfig = Field(default_factory=VoiceConfig)
+    attacks: Annotated[list[AttackConfig], BY_NAME, LABELS, AIMED] = Field(default_factory=list)
+    system: SystemTurns = Field(["none"], min_length=1)
+    judges: Annotated[list[JudgeConfig], BY_NAME, LABELS, JUDGED] = Field(
+        [JudgeConfig(name="rules")], min_length=1
+    )
+    generation: Annotated[GenerationConfig, ANSWERED] = Field(default_factory=GenerationConfig)
+    voice: Annotated[VoiceConfig, ROLES] = Field(default_factory=VoiceConfig)
     gates: list[str] = Field(default_factory=list, description="for example 'refusal >= 0.95'")
-    show: list[str] = Field(
-        default_factory=lambda: ["refusal", "over_refusal", "rouge_l"], description="measures shown first"
-    )
-    stop_early: bool = Field(False, description="stop a suite when its interval clears every gate")
-
-    @field_validator("suites", "attacks", "judges", mode="before")
-    @classmethod
-    def _names_alone(cls, listed: Any) -> Any:
-        return from_names(listed)
-
-    @field_validator("system", mode="before")
-    @classmethod
-    def _one_turn(cls, system: Any) -> Any:
-        return [system] if isinstance(system, str) else system
-
-    @field_validator("suites")
-    @classmethod
-    def _distinct_suites(cls, suites: list[SuiteConfig]) -> list[SuiteConfig]:
-        names = [suite.name for suite in suites]
-        if len(set(names)) < len(names) or "references" in names:
-            raise ValueError("suite names must differ from each other and from 'references'")
-        return suites
-
-    @field_validator("attacks", "judges")
-    @classmethod
-    def _distinct_labels(cls, listed: list[Any]) -> list[Any]:
-        keys = [one.key for one in listed]
-        if len(set(keys)) < len(keys):
-            raise ValueError("two of one name need different labels")
-        return listed
-
-    @field_validator("system")
-    @classmethod
-    def _distinct_turns(cls, system: list[SystemTurn]) -> list[SystemTurn]:
-        if len(set(system)) < len(system):
-            raise ValueError("system turns must differ from each other")
-        return system
+    show: list[str] = Field(["refusal", "over_refusal", "rouge_l"], description="measures shown first")
+    stop_early: Annotated[bool, GATED] = Field(False, description="stop a suite once every gate is decided")

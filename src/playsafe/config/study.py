@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from playsafe.config.arms import ArmConfig
 from playsafe.config.evaluation import EvaluationConfig, TargetConfig
 from playsafe.config.training import (
+    BY_NAME,
     DataConfig,
     MethodConfig,
     ModelConfig,
@@ -18,11 +19,20 @@ from playsafe.config.training import (
     RolesConfig,
     ScoringConfig,
     TrainingConfig,
-    from_names,
+    distinct,
 )
 from playsafe.errors import BadInput
+from playsafe.matters import TRAINING, Matters
 from playsafe.rundir import slug
 from playsafe.settings import Section, explain, read_yaml
+
+DIFFER = "labels of methods must differ in letters or digits, and none may be 'base'"
+LABELS = distinct(DIFFER, lambda one: slug(one.key), "base")
+SEEDS = distinct("seeds must differ from each other")
+TARGETS = distinct("two targets of one name need different roles", lambda one: (slug(one.name), one.role))
+PLAYED = Matters(lambda own, uses: uses.roles > 0, "a target that plays a role")
+PAIRED = Matters(lambda own, uses: uses.pairs, "a method that takes pairs: mpo, sft with `pairs: chosen`")
+SCORED = Matters(lambda own, uses: uses.by_score, "a method that selects rows of roles by their score")
 
 
 class StudyConfig(Section):
@@ -31,40 +41,22 @@ class StudyConfig(Section):
     name: str = "study"
     output_dir: str = "runs/study"
     model: ModelConfig = Field(default_factory=ModelConfig)
-    roles: RolesConfig | None = Field(default_factory=RolesConfig, description="null: no role, no rows")
-    pairs: PairsConfig | None = None
+    roles: Annotated[RolesConfig | None, PLAYED] = Field(
+        default_factory=RolesConfig, description="null: no role, no rows"
+    )
+    pairs: Annotated[PairsConfig | None, PAIRED] = None
     data: DataConfig = Field(default_factory=DataConfig)
-    scoring: ScoringConfig = Field(default_factory=ScoringConfig)
-    training: TrainingConfig = Field(default_factory=TrainingConfig)
-    methods: list[MethodConfig] = Field(
+    scoring: Annotated[ScoringConfig, SCORED] = Field(default_factory=ScoringConfig)
+    training: Annotated[TrainingConfig, TRAINING] = Field(default_factory=TrainingConfig)
+    methods: Annotated[list[MethodConfig], BY_NAME, LABELS, TRAINING] = Field(
         default_factory=lambda: [MethodConfig(name="sft"), MethodConfig(name="sarft")],
         description="each an arm of its own; none where `arms` stand alone",
     )
-    arms: list[ArmConfig] = Field(default_factory=list)
-    seeds: list[int] = Field(default_factory=lambda: [0], min_length=1)
+    arms: Annotated[list[ArmConfig], TRAINING] = Field([], description="trained, or made from one before")
+    seeds: Annotated[list[int], SEEDS, TRAINING] = Field(default_factory=lambda: [0], min_length=1)
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
-    targets: list[TargetConfig] = Field(default_factory=list, description="evaluated instead of the grid")
-
-    @field_validator("targets")
-    @classmethod
-    def _distinct_targets(cls, targets: list[TargetConfig]) -> list[TargetConfig]:
-        keys = [(slug(target.name), target.role) for target in targets]
-        if len(set(keys)) < len(keys):
-            raise ValueError("two targets of one name need different roles")
-        return targets
-
-    @field_validator("methods", mode="before")
-    @classmethod
-    def _names_alone(cls, methods: Any) -> Any:
-        return from_names(methods)
-
-    @field_validator("methods")
-    @classmethod
-    def _distinct_methods(cls, methods: list[MethodConfig]) -> list[MethodConfig]:
-        keys = [slug(method.key) for method in methods]
-        if len(set(keys)) < len(keys) or any(method.key == "base" for method in methods):
-            raise ValueError("labels of methods must differ in letters or digits, and none may be 'base'")
-        return methods
+    targets: Annotated[list[TargetConfig], TARGETS] = Field([], description="evaluated instead of the grid")
+    _asked_of_others: bool = PrivateAttr(False)
 
     @model_validator(mode="before")
     @classmethod
@@ -83,12 +75,16 @@ class StudyConfig(Section):
             known.append(arm.name)
         return self
 
-    @field_validator("seeds")
-    @classmethod
-    def _distinct_seeds(cls, seeds: list[int]) -> list[int]:
-        if len(set(seeds)) < len(seeds):
-            raise ValueError("seeds must differ from each other")
-        return seeds
+    @property
+    def grid(self) -> bool:
+        """Whether there is a grid of arms; a study of targets has one where it names methods or arms, too."""
+        named = bool(self.arms) or ("methods" in self.model_fields_set and bool(self.methods))
+        return named or not self.targets
+
+    @property
+    def trains(self) -> bool:
+        """Whether the file describes a training. Targets that only the command line names leave it one."""
+        return self.grid or self._asked_of_others
 
 
 def load_study(
@@ -103,6 +99,7 @@ def load_study(
         raw = read_yaml(path)
         if not isinstance(raw, dict):
             raise BadInput("a study is a mapping of keys.", where=str(path))
+    asked_of_others = path is not None and not raw.get("targets")
     for override in overrides or []:
         _apply(raw, override)
     for key, value in (changes or {}).items():
@@ -114,9 +111,11 @@ def load_study(
             raw[key] = value
     where = str(path) if path else "--set"
     try:
-        return StudyConfig.model_validate(raw)
+        study = StudyConfig.model_validate(raw)
     except ValidationError as error:
         raise explain(error, StudyConfig, where) from None
+    study._asked_of_others = asked_of_others
+    return study
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:

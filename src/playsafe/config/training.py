@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from playsafe.registry import short
+from playsafe.matters import ROLES, TRAINING, Matters
+from playsafe.registry import Registry, short
 from playsafe.settings import Section
 
 SystemTurn = Literal["none", "empty", "role"]
 
 
-def from_names(listed: Any) -> Any:
+def _named(listed: Any) -> Any:
     """`[sft, sarft]` for `[{name: sft}, {name: sarft}]`."""
-    if not isinstance(listed, list):
+    named = isinstance(listed, list)
+    return [{"name": one} if isinstance(one, str) else one for one in listed] if named else listed
+
+
+def distinct(message: str, key: Callable[[Any], Any] = lambda one: one, taken: Any = None) -> AfterValidator:
+    """A list in which no key stands twice, nor one that is taken. message: what is said of one that does."""
+
+    def check(listed: list[Any] | None) -> list[Any] | None:
+        keys = [key(one) for one in listed or ()]
+        if len({*keys, taken}) <= len(keys):
+            raise ValueError(message)
         return listed
-    return [{"name": one} if isinstance(one, str) else one for one in listed]
+
+    return AfterValidator(check)
+
+
+BY_NAME = BeforeValidator(_named)
+ONE_OR_MORE = BeforeValidator(lambda given: [given] if isinstance(given, str) else given)
+SystemTurns = Annotated[list[SystemTurn], ONE_OR_MORE, distinct("system turns must differ from each other")]
 
 
 class ModelConfig(Section):
@@ -38,20 +56,23 @@ class RolesConfig(Section):
     names: list[str] | None = Field(None, description="a selection; all of the file when absent")
 
 
+KEPT_BACK = Matters(lambda own, uses: own.references is None, "rows to keep back: `references: null`")
+
+
 class DataConfig(Section):
     """Role-play rows. `{role}` in a path is replaced by the role's name."""
 
-    path: str = "tiny"
-    references: str | None = Field(
+    path: Annotated[str, ROLES] = "tiny"
+    references: Annotated[str | None, ROLES] = Field(
         default_factory=lambda given: "tiny" if given.get("path") == "tiny" else None,
         description="held-out rows for ROUGE-L; null: `held_out` rows are kept back. 'tiny' has its own",
     )
-    held_out: int = Field(40, ge=0)
-    replies: Literal["first", "all"] = "first"
-    limit: int | None = Field(None, ge=1)
-    max_length: int = Field(1024, ge=8)
-    overlong: Literal["error", "drop", "truncate"] = "error"
-    seed: int = 0
+    held_out: Annotated[int, ROLES, KEPT_BACK] = Field(40, ge=0)
+    replies: Annotated[Literal["first", "all"], ROLES] = "first"
+    limit: Annotated[int | None, ROLES, TRAINING] = Field(None, ge=1)
+    max_length: Annotated[int, TRAINING] = Field(1024, ge=8)
+    overlong: Annotated[Literal["error", "drop", "truncate"], TRAINING] = "error"
+    seed: Annotated[int, ROLES, KEPT_BACK] = 0
 
 
 class PairsConfig(Section):
@@ -65,26 +86,14 @@ class PairsConfig(Section):
 
     path: str = Field("tiny", description="'tiny', a file in MPO's format, or rows of group, language, ...")
     dominant: str = Field("en", description="the language whose safety is carried to the others")
-    languages: list[str] | None = Field(
+    languages: Annotated[list[str] | None, distinct("each may be named once")] = Field(
         None, min_length=1, description="of the targets; all of the file when absent"
     )
-    system: list[SystemTurn] = Field(["none"], min_length=1, description="system turns of the targets")
+    system: SystemTurns = Field(["none"], min_length=1, description="system turns of the targets")
     limit: int | None = Field(None, ge=1, description="so many requests, each in all of its languages")
     faults: Literal["keep", "drop", "error"] = Field(
         "keep", description="what happens to pairs that `playsafe data pairs` finds fault with"
     )
-
-    @field_validator("system", mode="before")
-    @classmethod
-    def _one_turn(cls, system: Any) -> Any:
-        return [system] if isinstance(system, str) else system
-
-    @field_validator("system", "languages")
-    @classmethod
-    def _distinct(cls, listed: list[str] | None) -> list[str] | None:
-        if listed is not None and len(set(listed)) < len(listed):
-            raise ValueError("each may be named once")
-        return listed
 
 
 class ScoringConfig(Section):
@@ -106,22 +115,29 @@ class LoraSettings(Section):
     init_lora_weights: bool | str = True
 
 
-NOT_NUMBERS = frozenset({"save_steps", "logging_steps", "report_to", "gap_steps", "gap_pairs"})  # of training
+NOT_NUMBERS = {"save_steps", "logging_steps", "report_to", "gap_steps", "gap_pairs"}  # of training
+# LoRA whose start changes the base weights is allowed under another reference than the default
+HELD_TO = Matters(
+    lambda own, uses: uses.reference or (own.lora and isinstance(own.lora.init_lora_weights, str)),
+    "a method that needs a reference",
+)
+SCHEDULED = Matters(lambda own, uses: own.lr_scheduler_type != "constant", "another schedule than 'constant'")
+GAPS = Matters(lambda own, uses: own.gap_steps > 0, "gap_steps above 0")
 
 
 class TrainingConfig(Section):
     """Settings of every training run. `extra` goes to `transformers.TrainingArguments` as it is."""
 
     lora: LoraSettings | None = Field(default_factory=LoraSettings, description="null: full fine-tuning")
-    reference: Literal["auto", "adapter_off", "bank", "model"] = "auto"
-    system: SystemTurn = "none"
+    reference: Annotated[Literal["auto", "adapter_off", "bank", "model"], HELD_TO] = "auto"
+    system: Annotated[SystemTurn, ROLES] = "none"
     learning_rate: float = Field(1e-4, gt=0)
     num_train_epochs: float = Field(1.0, gt=0)
     max_steps: int = -1
     per_device_train_batch_size: int = Field(4, ge=1)
     gradient_accumulation_steps: int = Field(8, ge=1)
     lr_scheduler_type: str = "constant"
-    warmup_steps: int | float = Field(0, ge=0, description="below 1: a share of all steps")
+    warmup_steps: Annotated[int | float, SCHEDULED] = Field(0, ge=0, description="below 1: a share of all")
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     optim: str = "adamw_torch"
@@ -130,13 +146,15 @@ class TrainingConfig(Section):
     logging_steps: int = Field(5, ge=1)
     save_steps: int = Field(50, ge=1)
     gap_steps: int = Field(0, ge=0, description="log the reward gap of the pairs suites so often; 0: never")
-    gap_pairs: int = Field(32, ge=1, description="of so many pairs a suite")
+    gap_pairs: Annotated[int, GAPS] = Field(32, ge=1, description="of so many pairs a suite")
     report_to: list[str] = Field(default_factory=list)
     extra: dict[str, Any] = Field(default_factory=dict)
 
 
 class Named(Section):
     """Something from a registry with its options; `label` tells variants of one thing apart."""
+
+    registry: ClassVar[Registry[Any]]
 
     name: str
     label: str = ""
@@ -146,6 +164,12 @@ class Named(Section):
     def key(self) -> str:
         return self.label or short(self.name)
 
+    def parsed(self) -> Any:
+        """Its validated options. Raises BadInput."""
+        return self.registry.options(self.name, self.options, f"{self.registry.where}.{self.key}")
+
 
 class MethodConfig(Named):
     """One training method."""
+
+    registry = Registry("playsafe.methods", "METHOD", "method", "methods")

@@ -56,12 +56,6 @@ def load_pairs(path: str | Path, *, dominant: str) -> tuple[ParallelPair, ...]:
     return _plain(rows, dominant, str(path))
 
 
-def sides(pairs: Sequence[ParallelPair], language: str) -> tuple[Side, ...]:
-    """The distinct sides in one language, in the order of the pairs."""
-    every = (side for pair in pairs for side in (pair.dominant, pair.target))
-    return tuple(dict.fromkeys(side for side in every if side.language == language))
-
-
 def _mpo(rows: Sequence[tuple[str, Row]], dominant: str, path: str) -> tuple[ParallelPair, ...]:
     read = [(place, _mpo_side(row, "source", place), _mpo_side(row, "target", place)) for place, row in rows]
     found = main_language(source[0][-1].content for _, source, _ in read)

@@ -10,12 +10,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from playsafe.data.files import decode, kind, parse_json, read_bytes, string
 from playsafe.errors import BadInput, nearest
 from playsafe.records import Role
-from playsafe.settings import UniqueKeyLoader
+from playsafe.settings import read_yaml
 
 ROLE_TEMPLATE = (
     "You are {name}. {description}\n\n"
@@ -51,7 +49,7 @@ def load_roles(path: str | Path, unsafe_text: str = DEFAULT_UNSAFE_TEXT) -> tupl
     """
     path = Path(path)
     text = decode(read_bytes(path, (".yaml", ".yml", ".json")), path)
-    data = parse_json(text, str(path)) if path.suffix.lower() == ".json" else _yaml(text, path)
+    data = parse_json(text, str(path)) if path.suffix.lower() == ".json" else read_yaml(path)
     if isinstance(data, dict):
         entries = list(data.items())
     elif isinstance(data, list):
@@ -104,12 +102,3 @@ def _role(name: str, entry: Any, unsafe_text: str, where: str) -> Role:
     if "unsafe_prompt" in entry:
         role = Role(name, role.prompt, string(entry["unsafe_prompt"], "unsafe_prompt", where), labels)
     return role
-
-
-def _yaml(text: str, path: Path) -> Any:
-    try:
-        return yaml.load(text, Loader=UniqueKeyLoader)  # a SafeLoader
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise BadInput(f"broken YAML: {getattr(error, 'problem', None) or error}.", where=where) from None

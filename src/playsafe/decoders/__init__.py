@@ -33,10 +33,10 @@ class Decoder(Protocol):
         """Scores [B, V] of the next token, from log-probabilities under the prompt and the contexts."""
 
 
-REGISTRY: Registry[Decoder] = Registry("playsafe.decoders", "DECODER", "decoder", "arms")
+REGISTRY: Registry[Decoder] = DecodeConfig.registry
 names, get = REGISTRY.names, REGISTRY.get
 
 
 def parse_options(config: DecodeConfig) -> Any:
     """The validated options of one configured decoder."""
-    return REGISTRY.options(config.name, config.options, "arms.decode")
+    return config.parsed()

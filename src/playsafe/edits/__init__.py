@@ -34,10 +34,10 @@ class Edit(Protocol):
         """The edited tensors, under the same names. Raises BadInput for weights that it cannot edit."""
 
 
-REGISTRY: Registry[Edit] = Registry("playsafe.edits", "EDIT", "edit", "arms")
+REGISTRY: Registry[Edit] = EditConfig.registry
 names, get = REGISTRY.names, REGISTRY.get
 
 
 def parse_options(config: EditConfig) -> Any:
     """The validated options of one configured edit."""
-    return REGISTRY.options(config.name, config.options, "arms.edit")
+    return config.parsed()

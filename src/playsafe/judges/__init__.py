@@ -62,13 +62,13 @@ class Judge(Protocol):
         """
 
 
-REGISTRY: Registry[Judge] = Registry("playsafe.judges", "JUDGE", "judge", "evaluation.judges")
+REGISTRY: Registry[Judge] = JudgeConfig.registry
 names, get = REGISTRY.names, REGISTRY.get
 
 
 def parse_options(config: JudgeConfig) -> Any:
     """The validated options of one configured judge."""
-    return REGISTRY.options(config.name, config.options, f"evaluation.judges.{config.key}")
+    return config.parsed()
 
 
 def verdicts(decide: Decide, items: Sequence[Item], languages: frozenset[str] | None = None) -> list[Verdict]:

@@ -67,13 +67,13 @@ class Method:
         """Change the weights after the last step, before they are saved."""
 
 
-REGISTRY: Registry[Method] = Registry("playsafe.methods", "METHOD", "method", "methods")
+REGISTRY: Registry[Method] = MethodConfig.registry
 names, get = REGISTRY.names, REGISTRY.get
 
 
 def parse_options(config: MethodConfig) -> Any:
     """The validated options of one configured method."""
-    return REGISTRY.options(config.name, config.options, f"methods.{config.key}")
+    return config.parsed()
 
 
 def loss_of(method: Method, options: Any) -> Loss:

@@ -8,13 +8,16 @@ On a role's rows the cross-entropy is added, and where the targets stand under t
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from playsafe import objectives
+from playsafe.matters import Matters
 from playsafe.methods import Method, Options
 from playsafe.terms import Loss, Term, ce, held, pairs
+
+HELD = Matters(lambda own, uses: own.retention > 0, "retention above 0")
 
 
 class MPOOptions(Options):
@@ -23,8 +26,8 @@ class MPOOptions(Options):
     beta: float = Field(1.0, gt=0, description="β, at the target gap: 1.0 Llama-3.1, 1.5 Gemma-2, Qwen2.5")
     weight: float = Field(1.0, gt=0, description="of L1")
     retention: float = Field(1.0, ge=0, description="weight of L2")
-    pooling: Literal["last", "mean", "released"] = "last"
-    norm: Literal["sum", "mean"] = "sum"
+    pooling: Annotated[Literal["last", "mean", "released"], HELD] = "last"
+    norm: Annotated[Literal["sum", "mean"], HELD] = "sum"
     preset: Literal["paper", "released"] = "paper"
 
     @model_validator(mode="after")

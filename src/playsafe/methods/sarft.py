@@ -6,26 +6,32 @@ L = E_D[CE(y)] + λ · E_{D_h}[KL(p_ref ‖ p_θ)]                              
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from playsafe import objectives
 from playsafe.errors import BadInput
+from playsafe.matters import Matters
 from playsafe.methods import Method, Options, Scored
 from playsafe.records import Subset
 from playsafe.terms import Loss, Term, ce, kl
+
+SELECTED = Matters(lambda own, uses: own.subset != "none", "rows in the subset")
+HELD = Matters(lambda own, uses: own.lam > 0 and own.subset != "none", "a KL term: lambda above 0, a subset")
+BY_SCORE = ("score", "random", "flip")
+SCORED = Matters(lambda own, uses: own.subset in BY_SCORE, "a subset by score, random or flip")
 
 
 class SaRFTOptions(Options):
     """Each field is explained in docs/papers.md with what paper and released code do."""
 
-    lam: float = Field(1.0, ge=0, alias="lambda", description="λ, weight of the KL term")
-    direction: Literal["forward", "reverse"] = "forward"
-    tokens: Literal["reply", "all"] = "reply"
-    denominator: Literal["subset", "all"] = "subset"
+    lam: Annotated[float, SELECTED] = Field(1.0, ge=0, alias="lambda", description="λ, weight of the KL")
+    direction: Annotated[Literal["forward", "reverse"], HELD] = "forward"
+    tokens: Annotated[Literal["reply", "all"], HELD] = "reply"
+    denominator: Annotated[Literal["subset", "all"], HELD] = "subset"
     subset: Literal["score", "random", "flip", "all", "none"] = "score"
-    threshold: float | None = Field(None, description="τ; the study's scoring.threshold when absent")
+    threshold: Annotated[float | None, SCORED] = Field(None, description="τ; scoring.threshold when absent")
     preset: Literal["paper", "released"] = "paper"
 
     model_config = Options.model_config | {"populate_by_name": True}
@@ -53,7 +59,7 @@ class SaRFT(Method):
         return ce("role") + options.lam * divergence
 
     def scorer(self, options: SaRFTOptions) -> str | None:
-        return "rds" if options.subset in ("score", "random", "flip") else None
+        return "rds" if options.subset in BY_SCORE else None
 
     def select(self, ids: Sequence[str], scored: Scored, options: SaRFTOptions, seed: int) -> Subset:
         threshold = scored.threshold if options.threshold is None else options.threshold

@@ -81,15 +81,9 @@ def scores_place(role: str, scorer: str) -> str:
     return f"{slug(role)}/scores" if scorer == "rds" else f"{slug(role)}/scores-{slug(scorer)}"
 
 
-def trains(config: StudyConfig) -> bool:
-    """Whether there is a grid of arms; a study of targets has one where it names methods or arms, too."""
-    named = bool(config.arms) or ("methods" in config.model_fields_set and bool(config.methods))
-    return named or not config.targets
-
-
 def study_roles(config: StudyConfig) -> list[Role]:
     """The roles of a study; of one with targets those of its file, where a target plays one."""
-    if config.roles is None or not (trains(config) or any(t.role for t in config.targets)):
+    if config.roles is None or not (config.grid or any(t.role for t in config.targets)):
         return []
     found = sources.roles(config.roles)
     for target in config.targets:
@@ -101,11 +95,11 @@ def study_roles(config: StudyConfig) -> list[Role]:
 def knows_model(config: StudyConfig) -> bool:
     """Whether the aligned model is meant: trained from, named, or what a target's adapter rests on."""
     rests_on_it = any(not (t.model or t.endpoint or t.completions) for t in config.targets)
-    return trains(config) or rests_on_it or "model" in config.model_fields_set
+    return config.grid or rests_on_it or "model" in config.model_fields_set
 
 
 def knows_rows(config: StudyConfig) -> bool:
     """Whether roles have rows: the study trains or names them, or the embedded world knows the roles."""
     embedded = config.roles is not None and config.roles.path.startswith("tiny")
-    named = trains(config) or "data" in config.model_fields_set
+    named = config.grid or "data" in config.model_fields_set
     return named or (config.data.path == "tiny" and embedded)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections import Counter
 
 from playsafe import methods
-from playsafe.config import NOT_NUMBERS, StudyConfig, TargetConfig
+from playsafe.config import NOT_NUMBERS, MethodConfig, StudyConfig, TargetConfig
 from playsafe.errors import BadInput
 from playsafe.methods import loss_of
 from playsafe.provenance import environment
 from playsafe.rundir import claim, is_writer, slug, write_json
 from playsafe.streams import of_loss, pairs, role
-from playsafe.study.arms import knows_model, trains
+from playsafe.study.arms import arms_of, knows_model
 from playsafe.study.replies import existing
 from playsafe.study.resident import SCHEMA, Resident
 from playsafe.targets import Recorded
-from playsafe.training.arguments import check_settings, check_study, training_arguments
+from playsafe.training.arguments import check_settings, training_arguments
 
 
 def open_study(resident: Resident) -> None:
@@ -24,9 +24,9 @@ def open_study(resident: Resident) -> None:
     for target in config.targets:
         _check_source(target, len(config.evaluation.system))
     identity: dict[str, object] = {"schema": SCHEMA, "kind": "audit"}
-    if trains(config):
+    if config.grid:
         _check_roles(resident)
-        check_study(config)
+        _check_study(config)
         identity = _open_grid(resident)
     if is_writer():
         claim(resident.root, identity)
@@ -65,10 +65,37 @@ def _open_grid(resident: Resident) -> dict[str, object]:
     return {
         **resident.model_identity,
         "data": config.data.model_dump(),
-        "training": config.training.model_dump(exclude=set(NOT_NUMBERS)),
+        "training": config.training.model_dump(exclude=NOT_NUMBERS),
         "scoring": {"threshold": config.scoring.threshold},
         "pairs": config.pairs and config.pairs.model_dump(),
     }
+
+
+def _check_study(config: StudyConfig) -> None:
+    """Refuse methods that would have nothing to train on, and options that would have no effect."""
+    for method in (arm.method for arm in arms_of(config).values() if arm.method is not None):
+        _check_rows(method, config)
+    if config.pairs is not None and config.data.overlong == "truncate":
+        raise BadInput("preference pairs are not truncated.", where="data.overlong", allowed="error, drop")
+    if config.roles is None and "role" in (config.training.system, *config.evaluation.system):
+        raise BadInput("a study without roles has no role prompt.", where="system", allowed="none, empty")
+
+
+def _check_rows(method: MethodConfig, config: StudyConfig) -> None:
+    loss = methods.loss_of(methods.get(method.name), methods.parse_options(method))
+    where = f"methods.{method.key}"
+    if "pairs" in loss.streams and config.pairs is None:
+        raise BadInput(
+            "the method trains on preference pairs, and the study has none.",
+            where=where,
+            next="Add a section `pairs`.",
+        )
+    if config.roles is None and loss.streams == ["role"]:
+        raise BadInput(
+            "the method trains on a role's rows, and the study has no role.",
+            where=where,
+            next="Set roles; for sft on the pairs set its option `pairs: chosen`.",
+        )
 
 
 def _check_roles(resident: Resident) -> None:
@@ -83,21 +110,6 @@ def _check_roles(resident: Resident) -> None:
     if not names and resident.config.roles is not None:
         raise BadInput(
             "the study has no role.", where="roles.names", next="`roles: null` is a study without roles."
-        )
-
-
-def check_targets(config: StudyConfig) -> None:
-    """Refuse targets that cannot be asked, before any file is read."""
-    named = next((target for target in config.targets if target.role), None)
-    if named is not None and config.roles is None:
-        raise BadInput(
-            "the study has no roles.", where=f"targets.{named.name}", next="Set roles, or leave the role out."
-        )
-    if "role" in config.evaluation.system and any(target.role is None for target in config.targets):
-        raise BadInput(
-            "a target without a role cannot be asked under its role prompt.",
-            where="evaluation.system",
-            next="Name the target's role, or ask with system none or empty.",
         )
 
 

@@ -31,8 +31,8 @@ from playsafe.study.arms import (
     seeded,
     source_of,
     study_roles,
-    trains,
 )
+from playsafe.study.uses import check_options
 
 Kind = Literal["score", "train", "edit", "answer", "judge", "measure"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -66,6 +66,7 @@ class Plan:
     """The jobs of a study in an order in which they can be done."""
 
     def __init__(self, config: StudyConfig) -> None:
+        check_options(config)
         self.config, self.root = config, Path(config.output_dir)
         self.roles = [role.name for role in study_roles(config)]
         self.arms = arms_of(config)
@@ -158,7 +159,7 @@ class Plan:
         if any(turn != "role" for turn in turns) and None not in given:
             yield Cell(base, None, None)
         playing = dict.fromkeys(t.role for t in config.targets if t.role)
-        asked = self.roles if trains(config) else playing
+        asked = self.roles if config.grid else playing
         suites = config.evaluation.suites
         own = knows_rows(config) or "role" in turns or any(_kind(s) == "references" for s in suites)
         yield from (Cell(base, role, None) for role in asked if own and role not in given)
@@ -166,7 +167,7 @@ class Plan:
     def _grid(self) -> Iterator[Cell]:
         yield from (Cell(Arm(t.name, target=t), t.role, None) for t in self.config.targets)
         roles: Sequence[str | None] = self.roles or [None]
-        for role in roles if trains(self.config) else ():
+        for role in roles if self.config.grid else ():
             for arm in self.arms.values():
                 if arm.key != BASE:
                     seeds = self.config.seeds if seeded(arm, self.arms) else [None]

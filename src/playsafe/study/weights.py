@@ -73,7 +73,7 @@ def weights_run(resident: Resident, cell: Cell) -> RunDir:
             "streams": {name: stream.identity(material) for name, stream in streams.items()},
             "method": [method.name, options.model_dump()],
             "seed": cell.seed,
-            "training": config.training.model_dump(exclude=set(NOT_NUMBERS)),
+            "training": config.training.model_dump(exclude=NOT_NUMBERS),
             "length": [config.data.max_length, config.data.overlong],
         }
     return resident.open(cell.place, {**resident.model_identity, **identity})

@@ -14,12 +14,8 @@ from playsafe.tiny.lexicon import LANGUAGES
 FILES = Path(__file__).parent / "files"
 What = Literal["roles", "rows", "references", "pairs", "held-out pairs", "suite", "demonstrations"]
 
-SUITES = {f"tiny:{kind}": f"suites/{kind}.jsonl" for kind in ("harmful", "benign", "dark")}
-SUITES |= {
-    f"tiny:{kind}:{code}": f"suites/{kind}.{code}.jsonl"
-    for kind in ("harmful", "benign", "task")
-    for code in LANGUAGES
-}
+_SUITES = ["harmful", "benign", "dark"]
+_SUITES += [f"{kind}:{code}" for kind in ("harmful", "benign", "task") for code in LANGUAGES]
 _NAMED: dict[What, dict[str, str]] = {
     "roles": {"tiny": "roles/demo.yaml"}
     | {f"tiny:{cast}": f"roles/{cast}.yaml" for cast in ("demo", "development", "random")},
@@ -27,7 +23,8 @@ _NAMED: dict[What, dict[str, str]] = {
     "references": {"tiny": "references/{role}.jsonl"},
     "pairs": {"tiny": "pairs-train.jsonl"},
     "held-out pairs": {"tiny": "pairs-test.jsonl"},
-    "suite": SUITES | {f"tiny:pairs:{code}": "pairs-test.jsonl" for code in LANGUAGES},
+    "suite": {f"tiny:{name}": f"suites/{name.replace(':', '.')}.jsonl" for name in _SUITES}
+    | {f"tiny:pairs:{code}": "pairs-test.jsonl" for code in LANGUAGES},
     "demonstrations": {"tiny:demonstrations": "demonstrations.jsonl"},
 }
 

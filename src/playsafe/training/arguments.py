@@ -8,64 +8,20 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
-from playsafe import methods
-from playsafe.config import MethodConfig, StudyConfig, TrainingConfig
+from playsafe.config import TrainingConfig
 from playsafe.errors import BadInput, nearest
 from playsafe.models.loading import refuse_base_changing
 
-_OWN_ARGUMENTS = {
-    "output_dir",
-    "seed",
-    "data_seed",
-    "use_cpu",
-    "remove_unused_columns",
-    "save_strategy",
-    "save_total_limit",
-    "logging_strategy",
-    "logging_nan_inf_filter",
-    "disable_tqdm",
-    "label_names",
+_FIXED: dict[str, Any] = {
+    "remove_unused_columns": False,
+    "save_strategy": "steps",
+    "save_total_limit": 2,
+    "logging_strategy": "steps",
+    "logging_nan_inf_filter": False,
+    "disable_tqdm": True,
+    "label_names": [],
 }
-
-
-def check_study(config: StudyConfig) -> None:
-    """Refuse methods that would have nothing to train on, and settings that would have no effect."""
-    for method in config.methods:
-        _check_rows(method, config)
-    if "gap_pairs" in config.training.model_fields_set and not config.training.gap_steps:
-        raise BadInput("gap_pairs has no effect without gap_steps.", where="training.gap_pairs")
-    if config.pairs is not None and config.data.overlong == "truncate":
-        raise BadInput("preference pairs are not truncated.", where="data.overlong", allowed="error, drop")
-    if config.roles is not None:
-        return
-    if "role" in (config.training.system, *config.evaluation.system):
-        raise BadInput("a study without roles has no role prompt.", where="system", allowed="none, empty")
-    ignored = [f"data.{key}" for key in sorted(config.data.model_fields_set - {"max_length", "overlong"})]
-    ignored += ["training.system"] if config.training.system != "none" else []
-    ignored += ["scoring"] if config.scoring.model_fields_set else []
-    if ignored:
-        raise BadInput(
-            f"{', '.join(ignored)} has no effect in a study without roles.",
-            where="roles",
-            next="Remove the key, or name roles.",
-        )
-
-
-def _check_rows(method: MethodConfig, config: StudyConfig) -> None:
-    loss = methods.loss_of(methods.get(method.name), methods.parse_options(method))
-    where = f"methods.{method.key}"
-    if "pairs" in loss.streams and config.pairs is None:
-        raise BadInput(
-            "the method trains on preference pairs, and the study has none.",
-            where=where,
-            next="Add a section `pairs`.",
-        )
-    if config.roles is None and loss.streams == ["role"]:
-        raise BadInput(
-            "the method trains on a role's rows, and the study has no role.",
-            where=where,
-            next="Set roles; for sft on the pairs set its option `pairs: chosen`.",
-        )
+_OWN_ARGUMENTS = _FIXED.keys() | {"output_dir", "seed", "data_seed", "use_cpu"}
 
 
 def check_settings(config: TrainingConfig) -> str:
@@ -112,20 +68,8 @@ def training_arguments(
             "activation_checkpointing" if "activation_checkpointing" in known else "gradient_checkpointing"
         )
         chosen |= {checkpointing: True, f"{checkpointing}_kwargs": {"use_reentrant": False}}
-    own: dict[str, Any] = {
-        "output_dir": str(directory),
-        "seed": seed,
-        "data_seed": seed,
-        "use_cpu": device.type == "cpu",
-        "remove_unused_columns": False,
-        "save_strategy": "steps",
-        "save_total_limit": 2,
-        "logging_strategy": "steps",
-        "logging_nan_inf_filter": False,
-        "disable_tqdm": True,
-        "label_names": [],
-    }
-    assert own.keys() == _OWN_ARGUMENTS
+    own = _FIXED | {"output_dir": str(directory), "seed": seed, "data_seed": seed}
+    own["use_cpu"] = device.type == "cpu"
     try:
         arguments = TrainingArguments(**own, **chosen, **config.extra)
     except (ValueError, TypeError) as error:

@@ -1,0 +1,82 @@
+"""Every option of a study is used or refused: one walk over what is set, before anything long begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, get_args
+
+from playsafe.config import Named, StudyConfig, SuiteKind
+from playsafe.errors import BadInput
+from playsafe.matters import Matters, Uses
+from playsafe.methods import loss_of
+from playsafe.settings import Section
+from playsafe.sources import kind_of, known_suite
+from playsafe.terms import REFERENCE
+
+
+def check_options(config: StudyConfig) -> None:
+    """Raises BadInput for the first option that is set and has no effect in this study (see `Matters`), and
+    for targets that cannot be asked."""
+    refuse_idle(config, uses_of(config))
+    _check_targets(config)
+
+
+def uses_of(config: StudyConfig) -> Uses:
+    """What the study makes use of, from its configuration and the registries; reads no file of the user's."""
+    trained = [one for one in (*config.methods, *(arm.train for arm in config.arms)) if one is not None]
+    methods = [(one.registry.get(one.name), one.parsed()) for one in trained] if config.trains else []
+    losses = [loss_of(method, options) for method, options in methods]
+    roles = config.roles if config.trains or any(one.role for one in config.targets) else None
+    suites = config.evaluation.suites
+    return Uses(
+        trains=config.trains,
+        roles=0 if roles is None else 2 if roles.names is None else len(roles.names),
+        by_score=roles is not None and any(method.scorer(options) for method, options in methods),
+        pairs=any("pairs" in loss.streams for loss in losses),
+        reference=any(loss.needing(REFERENCE) for loss in losses),
+        # without suites nothing is evaluated on purpose: no setting of the evaluation is called idle then
+        kinds=frozenset(map(kind_of, suites) if suites else get_args(SuiteKind)),
+        known=not suites or any(known_suite(suite) is not None for suite in suites),
+    )
+
+
+def refuse_idle(section: Section, uses: Uses, where: str = "") -> None:
+    """Walk over the fields that are set; null and false say nothing, so they are never idle."""
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if name not in section.model_fields_set or value is None or value is False:
+            continue
+        key = f"{where}.{field.alias or name}".lstrip(".")
+        for matters in field.metadata:
+            if isinstance(matters, Matters) and not matters.when(section, uses):
+                raise BadInput(
+                    f"{key} has no effect without {matters.needs}.",
+                    next="Remove the key, or give the study what it needs.",
+                )
+        for place, inner in _inside(value, key):
+            refuse_idle(inner, uses, place)
+
+
+def _inside(value: Any, key: str) -> Iterator[tuple[str, Section]]:
+    """The sections in a field's value: itself, those of a list, the options of something that has a name."""
+    if isinstance(value, Section):
+        yield key, value
+    if isinstance(value, Named):
+        yield f"{key}.options", value.parsed()
+    for number, one in enumerate(value if isinstance(value, list) else ()):
+        yield from _inside(one, f"{key}.{getattr(one, 'key', None) or getattr(one, 'name', number)}")
+
+
+def _check_targets(config: StudyConfig) -> None:
+    """Refuse targets that cannot be asked, before any file is read."""
+    named = next((target for target in config.targets if target.role), None)
+    if named is not None and config.roles is None:
+        raise BadInput(
+            "the study has no roles.", where=f"targets.{named.name}", next="Set roles, or leave the role out."
+        )
+    if "role" in config.evaluation.system and any(target.role is None for target in config.targets):
+        raise BadInput(
+            "a target without a role cannot be asked under its role prompt.",
+            where="evaluation.system",
+            next="Name the target's role, or ask with system none or empty.",
+        )
