@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playsafe.evaluate import Evaluator
 from test_evaluate_likelihoods import HARM, SHORT, Fixed, Notes
 from test_report_study import write_study
 
@@ -17,6 +17,7 @@ from conftest import playsafe
 from playsafe import metrics
 from playsafe.config import StudyConfig
 from playsafe.errors import BadInput
+from playsafe.evaluation import Evaluator
 from playsafe.records import Completion, Prompt
 from playsafe.report import summary_table, write_page
 from playsafe.report.verdict import headlines
@@ -78,6 +79,10 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     metrics.known.cache_clear()
 
 
+def nothing() -> None:
+    """A stage begins."""
+
+
 def study(root: Path, failing: int = 0, **evaluation: object) -> Path:
     """The aligned model and one method, asked twelve prompts by the evaluator itself."""
     settings = {"suites": [HARM | {"limit": 12}], "generation": SHORT.model_dump(), **evaluation}
@@ -89,9 +94,11 @@ def study(root: Path, failing: int = 0, **evaluation: object) -> Path:
     for method, (path, seed, shift, lost) in places.items():
         run, evaluator = RunDir(path, {}), Evaluator(config, [], Notes())
         probes = evaluator.common()
-        assert evaluator.stale(run, probes, "decoding")
-        found = evaluator.evaluate(run, method, probes, Talker(shift, lost), None, None)
-        run.finish({"role": None, "method": method, "seed": seed, "model": "tiny", "version": "1"} | found)
+        about = {"role": None, "method": method, "seed": seed, "model": "tiny", "version": "1"}
+        talker: Any = Talker(shift, lost)
+        evaluator.answer(run, method, probes, lambda talker=talker: talker, None, "decoding", nothing)
+        evaluator.judge(run, method, probes, "decoding", nothing)
+        evaluator.measure(run, method, probes, None, None, "decoding", about, nothing)
     stored = {"name": "theirs", "roles": None, "methods": [{"name": "sft"}], "seeds": [0]}
     write_json(root / "study.json", stored | {"evaluation": dict(evaluation)})
     return root

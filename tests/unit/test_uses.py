@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import pytest
 import yaml
-from playsafe.arguments import check_study
 from pydantic import Field
 
 from conftest import ROOT
@@ -15,7 +14,7 @@ from playsafe.config import StudyConfig, load_study
 from playsafe.errors import BadInput
 from playsafe.matters import Matters, Uses
 from playsafe.settings import Section
-from playsafe.study.uses import check_options, refuse_idle, uses_of
+from playsafe.study.uses import check_options, check_study, refuse_idle, uses_of
 
 SFT, MPO = {"methods": ["sft"]}, {"methods": ["mpo"], "pairs": {"path": "tiny"}, "roles": None}
 HARM = {"name": "harm", "path": "tiny:harmful"}
@@ -100,7 +99,6 @@ CASES = [  # what is set; where it has no effect, where it has one; the key and 
     ({"training": {"gap_pairs": 8}}, {}, {"training": {"gap_steps": 5}}, "training.gap_pairs", "gap_steps"),
     ({"training": {"learning_rate": 1e-3}}, TARGET, {}, "training", "targets are not trained"),
     ({"training": {"lora": {"r": 4}}}, TARGET, {}, "training", "targets are not trained"),
-    ({"methods": ["sft"]}, TARGET, {}, "methods", "targets are not trained"),
     ({"seeds": [1]}, TARGET, {}, "seeds", "targets are not trained"),
     ({"data": {"max_length": 64}}, TARGET, MPO, "data.max_length", "targets are not trained"),
     ({"roles": {"names": ["Skarn"]}}, TARGET, {}, "roles", "a target that plays a role"),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 
 from playsafe import methods
-from playsafe.config import NOT_NUMBERS, MethodConfig, StudyConfig, TargetConfig
+from playsafe.config import NOT_NUMBERS, TargetConfig
 from playsafe.errors import BadInput
 from playsafe.methods import loss_of
 from playsafe.provenance import environment
 from playsafe.rundir import claim, is_writer, slug, write_json
 from playsafe.streams import of_loss, pairs, role
-from playsafe.study.arms import arms_of, knows_model
+from playsafe.study.arms import knows_model
 from playsafe.study.replies import existing
 from playsafe.study.resident import SCHEMA, Resident
 from playsafe.targets import Recorded
@@ -26,7 +26,6 @@ def open_study(resident: Resident) -> None:
     identity: dict[str, object] = {"schema": SCHEMA, "kind": "audit"}
     if config.grid:
         _check_roles(resident)
-        _check_study(config)
         identity = _open_grid(resident)
     if is_writer():
         claim(resident.root, identity)
@@ -69,33 +68,6 @@ def _open_grid(resident: Resident) -> dict[str, object]:
         "scoring": {"threshold": config.scoring.threshold},
         "pairs": config.pairs and config.pairs.model_dump(),
     }
-
-
-def _check_study(config: StudyConfig) -> None:
-    """Refuse methods that would have nothing to train on, and options that would have no effect."""
-    for method in (arm.method for arm in arms_of(config).values() if arm.method is not None):
-        _check_rows(method, config)
-    if config.pairs is not None and config.data.overlong == "truncate":
-        raise BadInput("preference pairs are not truncated.", where="data.overlong", allowed="error, drop")
-    if config.roles is None and "role" in (config.training.system, *config.evaluation.system):
-        raise BadInput("a study without roles has no role prompt.", where="system", allowed="none, empty")
-
-
-def _check_rows(method: MethodConfig, config: StudyConfig) -> None:
-    loss = methods.loss_of(methods.get(method.name), methods.parse_options(method))
-    where = f"methods.{method.key}"
-    if "pairs" in loss.streams and config.pairs is None:
-        raise BadInput(
-            "the method trains on preference pairs, and the study has none.",
-            where=where,
-            next="Add a section `pairs`.",
-        )
-    if config.roles is None and loss.streams == ["role"]:
-        raise BadInput(
-            "the method trains on a role's rows, and the study has no role.",
-            where=where,
-            next="Set roles; for sft on the pairs set its option `pairs: chosen`.",
-        )
 
 
 def _check_roles(resident: Resident) -> None:

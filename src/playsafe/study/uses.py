@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, get_args
 
-from playsafe.config import Named, StudyConfig, SuiteKind
+from playsafe.config import MethodConfig, Named, StudyConfig, SuiteKind
 from playsafe.errors import BadInput
 from playsafe.matters import Matters, Uses
 from playsafe.methods import loss_of
@@ -16,15 +16,18 @@ from playsafe.terms import REFERENCE
 
 def check_options(config: StudyConfig) -> None:
     """Raises BadInput for the first option that is set and has no effect in this study (see `Matters`), and
-    for targets that cannot be asked."""
+    for methods and targets that lack what they need."""
+    if config.grid:
+        check_study(config)
     refuse_idle(config, uses_of(config))
     _check_targets(config)
 
 
 def uses_of(config: StudyConfig) -> Uses:
     """What the study makes use of, from its configuration and the registries; reads no file of the user's."""
-    trained = [one for one in (*config.methods, *(arm.train for arm in config.arms)) if one is not None]
-    methods = [(one.registry.get(one.name), one.parsed()) for one in trained] if config.trains else []
+    methods = (
+        [(one.registry.get(one.name), one.parsed()) for one in _trained(config)] if config.trains else []
+    )
     losses = [loss_of(method, options) for method, options in methods]
     roles = config.roles if config.trains or any(one.role for one in config.targets) else None
     suites = config.evaluation.suites
@@ -41,10 +44,10 @@ def uses_of(config: StudyConfig) -> Uses:
 
 
 def refuse_idle(section: Section, uses: Uses, where: str = "") -> None:
-    """Walk over the fields that are set; null and false say nothing, so they are never idle."""
+    """Walk over the fields that are set; null, false and an empty list say nothing: they are never idle."""
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
-        if name not in section.model_fields_set or value is None or value is False:
+        if name not in section.model_fields_set or value is None or value is False or value == []:
             continue
         key = f"{where}.{field.alias or name}".lstrip(".")
         for matters in field.metadata:
@@ -79,4 +82,36 @@ def _check_targets(config: StudyConfig) -> None:
             "a target without a role cannot be asked under its role prompt.",
             where="evaluation.system",
             next="Name the target's role, or ask with system none or empty.",
+        )
+
+
+def _trained(config: StudyConfig) -> list[MethodConfig]:
+    """Every method of a study, of its own or of an arm."""
+    return [one for one in (*config.methods, *(arm.train for arm in config.arms)) if one is not None]
+
+
+def check_study(config: StudyConfig) -> None:
+    """Refuse methods that would have nothing to train on, and options that would have no effect."""
+    for method in _trained(config):
+        _check_rows(method, config)
+    if config.pairs is not None and config.data.overlong == "truncate":
+        raise BadInput("preference pairs are not truncated.", where="data.overlong", allowed="error, drop")
+    if config.roles is None and "role" in (config.training.system, *config.evaluation.system):
+        raise BadInput("a study without roles has no role prompt.", where="system", allowed="none, empty")
+
+
+def _check_rows(method: MethodConfig, config: StudyConfig) -> None:
+    loss = loss_of(method.registry.get(method.name), method.parsed())
+    where = f"methods.{method.key}"
+    if "pairs" in loss.streams and config.pairs is None:
+        raise BadInput(
+            "the method trains on preference pairs, and the study has none.",
+            where=where,
+            next="Add a section `pairs`.",
+        )
+    if config.roles is None and loss.streams == ["role"]:
+        raise BadInput(
+            "the method trains on a role's rows, and the study has no role.",
+            where=where,
+            next="Set roles; for sft on the pairs set its option `pairs: chosen`.",
         )
