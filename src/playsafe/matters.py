@@ -14,14 +14,13 @@ from typing import Any
 class Uses:
     """What a study makes use of, whatever its options say.
 
-    trains: False where it has targets alone. roles: how many; a whole file counts as two. by_score, pairs,
-    reference: whether a method selects rows by score, takes preference pairs, needs the frozen model while it
-    trains. kinds: of the suites, all where there are none. known: whether a suite is found by its hash.
+    trains: False where it has targets alone. roles: how many; a whole file counts as two. pairs, reference:
+    whether a method takes preference pairs, needs the frozen model while it trains. kinds: of the suites, all
+    where there are none. known: whether a suite is found by its hash.
     """
 
     trains: bool
     roles: int
-    by_score: bool
     pairs: bool
     reference: bool
     kinds: frozenset[str | None]

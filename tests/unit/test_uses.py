@@ -46,9 +46,8 @@ def asked(suite: dict[str, Any] = HARM, **more: Any) -> dict[str, Any]:
 
 CASES = [  # what is set; where it has no effect, where it has one; the key and what it needs
     ({"pairs": {"path": "tiny"}}, SFT, {"methods": ["mpo"]}, "pairs", "a method that takes pairs"),
-    ({"scoring": {"threshold": 1.0}}, SFT, sarft(), "scoring", "selects rows of roles by their score"),
-    ({"scoring": {"threshold": 1.0}}, sarft(subset="all"), sarft(subset="flip"), "scoring", "by their score"),
-    ({"scoring": {"tokens_per_batch": 64}}, MPO, {}, "scoring", "by their score"),
+    ({"scoring": {"threshold": 1.0}}, MPO, SFT, "scoring", "roles whose rows are scored"),
+    ({"scoring": {"tokens_per_batch": 64}}, TARGET, {}, "scoring", "roles whose rows are scored"),
     (
         {},
         sarft(subset="none", threshold=1.0),
@@ -276,14 +275,13 @@ def test_what_a_study_uses() -> None:
     assert plain == Uses(
         trains=True,
         roles=0,
-        by_score=False,
         pairs=True,
         reference=False,
         kinds=frozenset({"harmful", "pairs"}),
         known=True,
     )
     assert uses_of(study(TARGET)).roles == 0
-    assert uses_of(StudyConfig()).by_score
+    assert uses_of(StudyConfig()).reference
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ SEEDS = distinct("seeds must differ from each other")
 TARGETS = distinct("two targets of one name need different roles", lambda one: (slug(one.name), one.role))
 PLAYED = Matters(lambda own, uses: uses.roles > 0, "a target that plays a role")
 PAIRED = Matters(lambda own, uses: uses.pairs, "a method that takes pairs: mpo, sft with `pairs: chosen`")
-SCORED = Matters(lambda own, uses: uses.by_score, "a method that selects rows of roles by their score")
+SCORED = Matters(lambda own, uses: uses.trains and uses.roles > 0, "roles whose rows are scored")
 
 
 class StudyConfig(Section):

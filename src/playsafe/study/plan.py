@@ -168,6 +168,8 @@ class Plan:
         yield from (Cell(Arm(t.name, target=t), t.role, None) for t in self.config.targets)
         roles: Sequence[str | None] = self.roles or [None]
         for role in roles if self.config.grid else ():
+            if role is not None:
+                self.add_score(role, "rds")  # the flagged share is a property of every role
             for arm in self.arms.values():
                 if arm.key != BASE:
                     seeds = self.config.seeds if seeded(arm, self.arms) else [None]

@@ -34,7 +34,6 @@ def uses_of(config: StudyConfig) -> Uses:
     return Uses(
         trains=config.trains,
         roles=0 if roles is None else 2 if roles.names is None else len(roles.names),
-        by_score=roles is not None and any(method.scorer(options) for method, options in methods),
         pairs=any("pairs" in loss.streams for loss in losses),
         reference=any(loss.needing(REFERENCE) for loss in losses),
         # without suites nothing is evaluated on purpose: no setting of the evaluation is called idle then
