@@ -128,20 +128,12 @@ class Answered:
     verdicts: Sequence[Verdict] = ()
 
     def replies(self) -> list[Reply]:
+        none = [None] * len(self.prompts)
+        sides = zip(self.prompts, self.completions or none, self.verdicts or none, strict=True)
+        asked = (bool(self.voices), bool(self.likelihoods), self.role, self.language)
         return [
-            Reply(
-                prompt,
-                self.kind,
-                self.completions[n] if self.completions else None,
-                self.verdicts[n] if self.verdicts else None,
-                self.voices.get(prompt.id),
-                self.likelihoods.get(prompt.id, ()),
-                bool(self.voices),
-                bool(self.likelihoods),
-                self.role,
-                self.language,
-            )
-            for n, prompt in enumerate(self.prompts)
+            Reply(p, self.kind, c, v, self.voices.get(p.id), self.likelihoods.get(p.id, ()), *asked)
+            for p, c, v in sides
         ]
 
 
@@ -180,21 +172,15 @@ def measure(answered: Answered) -> dict[str, list[float | None]]:
 
 def lines(prompts: Sequence[Prompt], by_judge: By) -> list[dict[str, Any]]:
     """The values of a suite as they are stored: errors are null, what does not count is left out."""
-    return [
-        {
-            "id": prompt.id,
-            "trial": prompt.trial or prompt.id,
-            "values": {
-                judge: {
-                    name: None if math.isnan(value) else value
-                    for name, values in measured.items()
-                    if (value := values[n]) is not None
-                }
-                for judge, measured in by_judge.items()
-            },
+    rows = []
+    for n, prompt in enumerate(prompts):
+        given = {
+            judge: {name: value for name, values in found.items() if (value := values[n]) is not None}
+            for judge, found in by_judge.items()
         }
-        for n, prompt in enumerate(prompts)
-    ]
+        values = {j: {m: None if math.isnan(v) else v for m, v in own.items()} for j, own in given.items()}
+        rows.append({"id": prompt.id, "trial": prompt.trial or prompt.id, "values": values})
+    return rows
 
 
 def estimates(suite: str, prompts: Sequence[Prompt], by_judge: By) -> list[Estimate]:
