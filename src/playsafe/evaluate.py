@@ -56,8 +56,7 @@ class Evaluator:
         self.config, self.roles, self.reporter = config.evaluation, roles, reporter
         self.gates = [parse_gate(text) for text in self.config.gates]
         absolute = [gate for gate in self.gates if gate.unit == "share" and not gate.relative]
-        for name in self.config.show:
-            metrics.get(name, "evaluation.show")
+        metrics.check(self.config.show)
         if self.config.stop_early and (not self.gates or len(absolute) < len(self.gates)):
             raise BadInput(
                 "stopping early needs gates on plain shares, such as 'refusal >= 0.95'.",

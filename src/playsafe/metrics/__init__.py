@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any, Literal
 
 from playsafe.config import SuiteKind
-from playsafe.errors import BadInput
+from playsafe.errors import BadInput, nearest
 from playsafe.records import Completion, Estimate, LogProb, Outcome, Prompt, Verdict, Voice
 from playsafe.registry import Registry
 from playsafe.statistics import Interval, bootstrap_mean, wilson
@@ -61,7 +61,7 @@ class Measure:
     name: as in files and gates. title: for people. unit: "share" (0..1, shown in percent), "nats/token",
     "tokens", any word, or "" for a plain number. better: the good direction. kinds: the suites it applies
     to; its number is the mean over those of the first kind, over all where pooled. needs: outcomes that a
-    judge must tell apart; None asks no judge. aspect: the question it answers (see docs/evaluation.md).
+    judge must tell apart; None asks no judge. aspect: the question it answers (CONTRIBUTING.md).
     log: values lie on a log scale: their mean is shown exponentiated, a difference as a relative change.
     """
 
@@ -148,12 +148,21 @@ def every() -> list[Measure]:
 @cache
 def known(name: str) -> Measure:
     """The metric of that name; one of its name alone where what measured it is not installed here."""
-    try:
+    if name in names():
         return get(name)
-    except BadInput:
-        unknown = Measure()
-        unknown.name, unknown.unit = name, ""
-        return unknown
+    unknown = Measure()
+    unknown.name, unknown.unit = name, ""
+    return unknown
+
+
+def check(shown: Sequence[str]) -> None:
+    """BadInput where `evaluation.show` names a metric that is not measured."""
+    for name in shown:
+        if name not in names():
+            listed = ", ".join(names())
+            raise BadInput(
+                f"unknown metric {name!r}. {nearest(name, names())}", where="evaluation.show", allowed=listed
+            )
 
 
 def measure(answered: Answered) -> dict[str, list[float | None]]:
