@@ -142,7 +142,7 @@ def test_no_prompt_is_lost_and_the_request_stays_plain(name: str, given: Callabl
     assert attacked == attack.apply(plain, chosen)
 
     by_id = {prompt.id: prompt for prompt in plain}
-    origins = [by_id.get(p.id) or by_id[p.id.rpartition("/")[0]] for p in attacked.prompts]
+    origins = [by_id[p.trial or p.id] for p in attacked.prompts]
     assert {p.id for p in origins} | set(attacked.skipped) == set(by_id)
     assert {p.id for p in origins} & set(attacked.skipped) == set()
     ids = [p.id for p in attacked.prompts]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -240,6 +241,17 @@ def test_a_gate_on_right_answers_may_stop_early(tmp_path: Path) -> None:
     assert found["suites"]["sums"]["asked"] == target.asked == 25
     assert target.scored == 25 + 4
     assert "looks" not in found["suites"]["gap"]
+
+
+def test_ids_with_a_slash_are_looked_at_early_and_texts_of_one_request_are_not() -> None:
+    """What belongs together is said by the prompt: a role's own rows have such ids and stand alone."""
+    config = {"stop_early": True, "gates": ["refusal >= 0.5"], "suites": [HARM]}
+    evaluator = Evaluator(StudyConfig.model_validate({"evaluation": config}), [], Notes())
+    [probe] = evaluator.common()
+    prompts = tuple(Prompt(f"Oluna/references:{n}", "harm", ()) for n in range(60))
+    assert len(evaluator._blocks(replace(probe, prompts=prompts))) == 3
+    together = tuple(replace(p, trial="one") for p in prompts)
+    assert len(evaluator._blocks(replace(probe, prompts=together))) == 1
 
 
 @pytest.mark.slow

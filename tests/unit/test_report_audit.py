@@ -6,10 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-from test_report_study import RICH, ROLES, Plan, rewrite, write_audit, write_json, write_study
+from test_report_study import RICH, ROLES, Plan, fragment, rewrite, write_audit, write_json, write_study
 
 from playsafe.report import write_page
-from playsafe.report.page import fragment
 from playsafe.report.provenance import model_name, section
 from playsafe.report.sections import Section
 from playsafe.report.tables import difference_table

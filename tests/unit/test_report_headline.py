@@ -7,9 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_report_study import REFUSED, RICH, ROLES, Plan, rewrite, write_audit, write_jsonl, write_study
+from test_report_study import (
+    REFUSED,
+    RICH,
+    ROLES,
+    Plan,
+    fragment,
+    rewrite,
+    write_audit,
+    write_jsonl,
+    write_study,
+)
 
-from playsafe.report.page import fragment
 from playsafe.report.sections import Section, headline_rows, immersion, sound_rows
 from playsafe.results import load
 from playsafe.results.headline import Headline

@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 from test_report import Elements
 from test_report_languages_study import ANSWERED, GAPS, LANGUAGES, N, share, write_languages
-from test_report_study import HOSTILE, REFUSED, Plan, rewrite, write_jsonl, write_study
+from test_report_study import HOSTILE, REFUSED, Plan, fragment, rewrite, write_jsonl, write_study
 
 from playsafe import metrics
 from playsafe.report import heat, summary_table, write_page
 from playsafe.report.closing import association, closing
 from playsafe.report.heat import language_rows, measured
-from playsafe.report.page import fragment
 from playsafe.report.sections import Section
 from playsafe.report.tables import difference_table, mcnemar_table
 from playsafe.report.training import curves

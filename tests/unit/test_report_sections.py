@@ -13,6 +13,7 @@ from test_report_study import (
     RICH,
     TALK,
     Plan,
+    fragment,
     rewrite,
     write_jsonl,
     write_study,
@@ -21,7 +22,7 @@ from test_report_study import (
 from playsafe.records import Verdict
 from playsafe.report import heat, sections, write_page
 from playsafe.report.heat import attack_rows
-from playsafe.report.page import _templates, fragment
+from playsafe.report.page import templates
 from playsafe.report.sections import Section, judges, pair_rows
 from playsafe.report.transcripts import disagreements
 from playsafe.report.warnings import warnings
@@ -57,7 +58,7 @@ def outcomes(numbers: Numbers) -> str:
 
 def gate_block(runs: StudyRuns) -> str:
     found = sections.gate_block(runs)
-    return "" if found is None else _templates().get_template("gates.html").render(gates=found)
+    return "" if found is None else templates().get_template("gates.html").render(gates=found)
 
 
 # --- jailbreaks -------------------------------------------------------------------------------------------

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from playsafe import metrics
 from playsafe.records import Completion, Estimate, LogProb, Prompt, Score, Verdict, Voice, key_of, parts
-from playsafe.results import load
+from playsafe.report.page import templates
+from playsafe.report.sections import Section
+from playsafe.results import StudyRuns, load
 from playsafe.rundir import read_json
 from playsafe.statistics import bootstrap_mean, wilson
 
@@ -335,6 +337,12 @@ def rewrite(path: Path, change: Any) -> None:
     summary = read_json(path / "summary.json")
     change(summary)
     write_json(path / "summary.json", summary)
+
+
+def fragment(section: Section, runs: StudyRuns, drawn: Collection[str] = ()) -> str:
+    """The HTML of one section."""
+    template = templates().get_template(f"{section.template or section.key}.html")
+    return template.render(runs=runs, drawn=drawn, section=section)
 
 
 def test_the_study_holds_what_an_evaluation_stores(tmp_path: Path) -> None:

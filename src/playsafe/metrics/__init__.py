@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any, Literal
 
 from playsafe.config import SuiteKind
-from playsafe.errors import BadInput
+from playsafe.errors import BadInput, nearest
 from playsafe.records import Completion, Estimate, LogProb, Outcome, Prompt, Verdict, Voice
 from playsafe.registry import Registry
 from playsafe.statistics import Interval, bootstrap_mean, wilson
@@ -61,7 +61,7 @@ class Measure:
     name: as in files and gates. title: for people. unit: "share" (0..1, shown in percent), "nats/token",
     "tokens", any word, or "" for a plain number. better: the good direction. kinds: the suites it applies
     to; its number is the mean over those of the first kind, over all where pooled. needs: outcomes that a
-    judge must tell apart; None asks no judge. aspect: the question it answers (see docs/evaluation.md).
+    judge must tell apart; None asks no judge. aspect: the question it answers (CONTRIBUTING.md).
     log: values lie on a log scale: their mean is shown exponentiated, a difference as a relative change.
     """
 
@@ -128,20 +128,12 @@ class Answered:
     verdicts: Sequence[Verdict] = ()
 
     def replies(self) -> list[Reply]:
+        none = [None] * len(self.prompts)
+        sides = zip(self.prompts, self.completions or none, self.verdicts or none, strict=True)
+        asked = (bool(self.voices), bool(self.likelihoods), self.role, self.language)
         return [
-            Reply(
-                prompt,
-                self.kind,
-                self.completions[n] if self.completions else None,
-                self.verdicts[n] if self.verdicts else None,
-                self.voices.get(prompt.id),
-                self.likelihoods.get(prompt.id, ()),
-                bool(self.voices),
-                bool(self.likelihoods),
-                self.role,
-                self.language,
-            )
-            for n, prompt in enumerate(self.prompts)
+            Reply(p, self.kind, c, v, self.voices.get(p.id), self.likelihoods.get(p.id, ()), *asked)
+            for p, c, v in sides
         ]
 
 
@@ -156,12 +148,21 @@ def every() -> list[Measure]:
 @cache
 def known(name: str) -> Measure:
     """The metric of that name; one of its name alone where what measured it is not installed here."""
-    try:
+    if name in names():
         return get(name)
-    except BadInput:
-        unknown = Measure()
-        unknown.name, unknown.unit = name, ""
-        return unknown
+    unknown = Measure()
+    unknown.name, unknown.unit = name, ""
+    return unknown
+
+
+def check(shown: Sequence[str]) -> None:
+    """BadInput where `evaluation.show` names a metric that is not measured."""
+    for name in shown:
+        if name not in names():
+            listed = ", ".join(names())
+            raise BadInput(
+                f"unknown metric {name!r}. {nearest(name, names())}", where="evaluation.show", allowed=listed
+            )
 
 
 def measure(answered: Answered) -> dict[str, list[float | None]]:
@@ -180,21 +181,15 @@ def measure(answered: Answered) -> dict[str, list[float | None]]:
 
 def lines(prompts: Sequence[Prompt], by_judge: By) -> list[dict[str, Any]]:
     """The values of a suite as they are stored: errors are null, what does not count is left out."""
-    return [
-        {
-            "id": prompt.id,
-            "trial": prompt.trial or prompt.id,
-            "values": {
-                judge: {
-                    name: None if math.isnan(value) else value
-                    for name, values in measured.items()
-                    if (value := values[n]) is not None
-                }
-                for judge, measured in by_judge.items()
-            },
+    rows = []
+    for n, prompt in enumerate(prompts):
+        given = {
+            judge: {name: value for name, values in found.items() if (value := values[n]) is not None}
+            for judge, found in by_judge.items()
         }
-        for n, prompt in enumerate(prompts)
-    ]
+        values = {j: {m: None if math.isnan(v) else v for m, v in own.items()} for j, own in given.items()}
+        rows.append({"id": prompt.id, "trial": prompt.trial or prompt.id, "values": values})
+    return rows
 
 
 def estimates(suite: str, prompts: Sequence[Prompt], by_judge: By) -> list[Estimate]:

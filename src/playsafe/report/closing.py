@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from playsafe.report.text import DASH, ends, minus, number, shown
+from playsafe.report.text import DASH, ends, minus, number, shown, spearman
 from playsafe.results.languages import Languages, Point, lead, spelled
 from playsafe.results.load import BASE
 from playsafe.results.numbers import Numbers, Stat
@@ -76,12 +76,6 @@ def association(points: Sequence[Point]) -> str:
     rho = spearman_interval([p.gap.value for p in points], [p.success.value for p in points])
     if math.isnan(rho.value):
         return f"No correlation: one side does not vary (n = {n} points)."
-    value, low, high = (minus(x, 2) for x in rho)
-    sentence = f"Spearman ρ = {value} [{low}, {high}] over n = {n} points (Fisher's z)"
-    if rho.high < 0:
-        what = "the larger the gap, the lower the attack success"
-    elif rho.low > 0:
-        what = "the larger the gap, the higher the attack success"
-    else:
-        what = "no association detected"
-    return f"{sentence}: {what}. {shared}"
+    more = "the larger the gap, the {} the attack success"
+    words = (more.format(word) for word in ("lower", "higher"))
+    return f"{spearman(rho, f'{n} points', *words)} {shared}"

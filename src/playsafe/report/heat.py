@@ -9,7 +9,7 @@ from playsafe.metrics import Measure
 from playsafe.records import parts
 from playsafe.report.closing import association, closing
 from playsafe.report.figures import SYMBOLS
-from playsafe.report.text import DASH, Table, apart, ends, number, percent, points, shown, signed
+from playsafe.report.text import DASH, Table, apart, number, percent, points, shown
 from playsafe.results import attacks
 from playsafe.results.languages import Languages, reward_points, spelled
 from playsafe.results.load import BASE
@@ -20,12 +20,11 @@ Cells = dict[tuple[Measure, str, str], tuple[Stat | None, str]]  # measure, meth
 
 
 class Cell(NamedTuple):
-    """heat: 0 to 100, the worse the more; None without a colour."""
+    """hot: the colour tells its value, a share; the worse the more."""
 
-    value: str
-    interval: str = ""
-    n: int = 0
-    heat: float | None = None
+    stat: Stat | None
+    unit: str
+    hot: bool = False
 
 
 class Group(NamedTuple):
@@ -41,13 +40,6 @@ class Heat(NamedTuple):
     label: str
     head: list[tuple[str, list[tuple[str, int]]]]
     groups: list[Group]
-
-
-def cell(stat: Stat | None, unit: str, hot: bool = False) -> Cell:
-    if stat is None:
-        return Cell(DASH)
-    value = signed(stat.value, unit) + " %" if unit == "change" else number(stat.value, unit)
-    return Cell(value, ends(stat.low, stat.high, unit), stat.n, 100 * stat.value if hot else None)
 
 
 # --- attacks ----------------------------------------------------------------------------------------------
@@ -81,7 +73,7 @@ def _by_judge(numbers: Numbers, cells: attacks.Cells, judge: str) -> Heat:
     runs, keys = numbers.runs, numbers.runs.keys("harmful")
     unit = runs.about("attack")[0].unit
     rows = [
-        (method, [cell(cells[judge, method, key], unit, True) for key in keys])
+        (method, [Cell(cells[judge, method, key], unit, True) for key in keys])
         for method in [BASE, *runs.methods]
         if any(cells[judge, method, key] for key in keys)
     ]
@@ -170,7 +162,7 @@ def _heats(numbers: Numbers, by_turn: dict[str, Cells], metrics: Sequence[Measur
             for method in [BASE, *runs.methods]:
                 found = [cells[metric, method, language] for language in runs.languages]
                 if any(stat for stat, _ in found):
-                    rows.append((method, [cell(*one, metric.aspect == "attack") for one in found]))
+                    rows.append((method, [Cell(*one, metric.aspect == "attack") for one in found]))
             change = "; of a method, change against the aligned model" if metric.log else ""
             title = f"{metric.heading}: {metric.summary}{change} ({metric.better} is better)"
             groups.append(Group(title, rows))

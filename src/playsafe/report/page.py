@@ -20,9 +20,9 @@ from plotly.offline import get_plotlyjs
 
 from playsafe.report import figures, training
 from playsafe.report.provenance import model_name
-from playsafe.report.sections import Section, all_sections, gate_block
+from playsafe.report.sections import all_sections, gate_block
 from playsafe.report.tables import estimate_rows, interval_note
-from playsafe.report.text import count, embedded_json
+from playsafe.report.text import count, embedded_json, ends, number, percent, signed
 from playsafe.report.transcripts import disagreements, transcripts
 from playsafe.report.verdict import headlines, verdict
 from playsafe.report.warnings import warnings
@@ -59,7 +59,7 @@ def build_page(runs: StudyRuns) -> str:
     if len(runs.judges) > 1:
         data["apart"] = disagreements(numbers)
     scripts = [_inline(get_plotlyjs()), *(_inline(_asset(name)) for name in ("page.js", "replies.js"))]
-    return _templates().get_template("page.html").render(
+    return templates().get_template("page.html").render(
         runs=runs,
         drawn=drawn,
         sections=all_sections(numbers, drawn),
@@ -71,21 +71,19 @@ def build_page(runs: StudyRuns) -> str:
     )  # fmt: skip
 
 
-def fragment(section: Section, runs: StudyRuns, drawn: set[str] | frozenset[str] = frozenset()) -> str:
-    """The HTML of one section."""
-    template = _templates().get_template(f"{section.template or section.key}.html")
-    return template.render(runs=runs, drawn=drawn, section=section)
-
-
 @cache
-def _templates() -> Environment:
-    return Environment(
+def templates() -> Environment:
+    """They escape every text and refuse a name that nobody gave them."""
+    made = Environment(
         loader=PackageLoader("playsafe.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["percent"] = percent
+    made.globals |= {"number": number, "ends": ends, "signed": signed}
+    return made
 
 
 def _asset(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,6 @@ from playsafe.gates import State, parse_gate
 from playsafe.report import heat, provenance
 from playsafe.report.tables import (
     difference_table,
-    estimate_rows,
     every_table,
     interval_note,
     mcnemar_table,
@@ -24,13 +24,15 @@ from playsafe.results import agreement, decisions
 from playsafe.results.headline import SCORE, Headline
 from playsafe.results.load import BASE, StudyRuns, spoken
 from playsafe.results.numbers import Numbers, Stat
-from playsafe.results.outcomes import HARMFUL, HARMLESS, UNVOICED, Category, composition
+from playsafe.results.outcomes import HARMFUL, HARMLESS, UNVOICED, composition
 from playsafe.statistics import Interval, cohen_kappa
 
 EXTREMES = 12  # most and least flagged rows shown per role
 NARROW = "\u00a0"  # a space that does not break a line
-LEGIBLE = 0.055  # a narrower segment of a bar has no room for its number
 FEW = 8  # gates' decisions shown without a click
+
+
+Make = Callable[[Numbers], dict[str, Any]]
 
 
 class Section(NamedTuple):
@@ -49,39 +51,39 @@ def all_sections(numbers: Numbers, drawn: set[str]) -> list[Section]:
     out. drawn: the figure panels that have something to show."""
     runs = numbers.runs
     trained, played = not runs.is_audit, not runs.roleless
-    safety = runs.safety.title
+    fitted = trained and played
+    lost = f"Flagged rows and lost {runs.safety.title}"
+    listed: list[tuple[str, str, str, Any, Make | None]] = [  # the last: None for a figure with its caption
+        ("languages", "Languages", "Languages", len(runs.languages) > 1, heat.languages),
+        ("results", "Results", "Results", True, results),
+        ("immersion", "Immersion", "Immersion", played or runs.keys("dark"), immersion),
+        ("jailbreaks", "Jailbreaks", "Jailbreaks and judges", True, heat.jailbreaks),
+        ("outcomes", "Outcomes", "Outcomes", True, outcomes),
+        ("judges", "Judges", "Judges", len(runs.judges) > 1, judges),
+        ("roles", "Roles", "Role by role", played, None),
+        ("flagged", "Flagged and lost", lost, fitted or "flagged" in drawn, None),
+        ("pareto", "Trade-off", "Role-play against safety", played or "pareto" in drawn, None),
+        ("curves", "Training", "Training", trained or "curves" in drawn, None),
+        ("gaps", "Flagged rows", "Flagged training rows (RDS)", fitted or "gaps" in drawn, None),
+        ("transcripts", "Transcripts", "Transcripts", True, lambda _: {}),
+        ("estimates", "Estimates", "Every estimate", True, lambda _: {}),
+        ("methods", "Methods", "Methods and provenance", True, lambda one: provenance.section(one.runs)),
+    ]
+    return [
+        Section(key, short, title, (make or _captions)(numbers), "" if make else "figure")
+        for key, short, title, wanted, make in listed
+        if wanted
+    ]
 
-    def figure(key: str, short: str, title: str, **data: Any) -> Section:
-        return Section(key, short, title, {"note": interval_note(runs), **data}, "figure")
 
-    found = {
-        "languages": len(runs.languages) > 1
-        and Section("languages", "Languages", "Languages", heat.languages(numbers)),
-        "results": Section("results", "Results", "Results", results(numbers)),
-        "immersion": (played or runs.keys("dark"))
-        and Section("immersion", "Immersion", "Immersion", immersion(numbers)),
-        "jailbreaks": Section("jailbreaks", "Jailbreaks", "Jailbreaks and judges", heat.jailbreaks(numbers)),
-        "outcomes": Section("outcomes", "Outcomes", "Outcomes", outcomes(numbers)),
-        "judges": len(runs.judges) > 1 and Section("judges", "Judges", "Judges", judges(numbers)),
-        "roles": played and figure("roles", "Roles", "Role by role"),
-        "flagged": ((trained and played) or "flagged" in drawn)
-        and figure(
-            "flagged", "Flagged and lost", f"Flagged rows and lost {safety}", sentence=correlation(numbers)
-        ),
-        "pareto": (played or "pareto" in drawn)
-        and figure(
-            "pareto", "Trade-off", "Role-play against safety", suites=numbers.suites(runs.safety.name)
-        ),
-        "curves": (trained or "curves" in drawn) and figure("curves", "Training", "Training"),
-        "gaps": ((trained and played) or "gaps" in drawn)
-        and figure("gaps", "Flagged rows", "Flagged training rows (RDS)", extremes=extremes(runs)),
-        "transcripts": Section("transcripts", "Transcripts", "Transcripts", {}),
-        "estimates": Section(
-            "estimates", "Estimates", "Every estimate", {"count": len(estimate_rows(runs)[1])}
-        ),
-        "methods": Section("methods", "Methods", "Methods and provenance", provenance.section(runs)),
+def _captions(numbers: Numbers) -> dict[str, Any]:
+    """What the captions of the figures say, and the rows under the histogram of gaps."""
+    return {
+        "note": interval_note(numbers.runs),
+        "sentence": correlation(numbers),
+        "suites": numbers.suites(numbers.runs.safety.name),
+        "extremes": extremes(numbers.runs),
     }
-    return [section for section in found.values() if isinstance(section, Section)]
 
 
 def results(numbers: Numbers) -> dict[str, Any]:
@@ -96,12 +98,8 @@ def results(numbers: Numbers) -> dict[str, Any]:
 
 # --- gates ------------------------------------------------------------------------------------------------
 
-WORDS: dict[State, str] = {
-    "fail": "failed",
-    "undecided": "undecided",
-    "not measured": "not measured",
-    "pass": "passed",
-}
+WORDS: dict[State, str] = {"fail": "failed", "undecided": "undecided", "not measured": "not measured"}
+WORDS |= {"pass": "passed"}
 
 
 def gate_block(runs: StudyRuns) -> dict[str, Any] | None:
@@ -201,22 +199,6 @@ def _unbroken(stat: Stat | None, unit: str) -> str:
 # --- outcomes ---------------------------------------------------------------------------------------------
 
 
-class Segment(NamedTuple):
-    """A part of a bar. key: its colour. grow: its share of 100. title: what it says when pointed at."""
-
-    key: str
-    grow: str
-    title: str
-    text: str
-
-
-class Bars(NamedTuple):
-    """legend: colour and name of what occurs. bars: method, the bar in words, its segments."""
-
-    legend: list[tuple[str, str]]
-    bars: list[tuple[str, str, list[Segment]]]
-
-
 def outcomes(numbers: Numbers) -> dict[str, Any]:
     """A tab for every suite as it was asked, and judge where there are several."""
     runs, panels = numbers.runs, []
@@ -227,33 +209,14 @@ def outcomes(numbers: Numbers) -> dict[str, Any]:
         found = {m: composition(numbers, m, key, judge, categories) for m in [BASE, *runs.methods]}
         found = {method: stats for method, stats in found.items() if stats}
         if found:
-            panels.append(
-                (spoken(key) + (f" · {judge}" if len(runs.judges) > 1 else ""), _bars(found, categories))
-            )
+            name = spoken(key) + (f" · {judge}" if len(runs.judges) > 1 else "")
+            panels.append((name, ([c for c in categories if any(c in f for f in found.values())], found)))
         for method, stats in found.items():
             for category, s in stats.items():
                 share = [percent(s.value), ends(s.low, s.high, "share"), str(s.n)]
                 rows.append([key, judge, method, category.name, *share])
     columns = ["suite", "judge", "method", "outcome", "share", "interval", "n"]
     return {"panels": panels, "twin": Table("shares", columns, rows)}
-
-
-def _bars(found: dict[str, dict[Category, Stat]], categories: list[Category]) -> Bars:
-    legend = [(c.key, c.name) for c in categories if any(c in stats for stats in found.values())]
-    bars = []
-    for method, stats in found.items():
-        words = ", ".join(f"{category.name} {percent(stat.value)}" for category, stat in stats.items())
-        segments = [
-            Segment(
-                c.key,
-                f"{100 * s.value:.3f}",
-                f"{c.name}: {percent(s.value)} {ends(s.low, s.high, 'share')}, n = {s.n}",
-                f"{100 * s.value:.0f} %" if s.value >= LEGIBLE else "",
-            )
-            for c, s in stats.items()
-        ]
-        bars.append((method, words or DASH, segments))
-    return Bars(legend, bars)
 
 
 # --- judges -----------------------------------------------------------------------------------------------
@@ -263,17 +226,14 @@ def judges(numbers: Numbers) -> dict[str, Any]:
     columns = ["judge", "suite", "replies", "judged", "unparsed", "error"]
     errors = agreement.errors(numbers)
     rows = [[j, key, *map(str, (n, n - bad - lost, bad, lost))] for j, key, n, bad, lost in errors]
-    lost = {
-        judge: [
-            sum(one)
-            for one in zip(*((bad + gone, n) for j, _, n, bad, gone in errors if j == judge), strict=True)
-        ]
-        for judge in numbers.runs.judges
-    }
+    missed, asked = Counter[str](), Counter[str]()
+    for judge, _, n, bad, lost in errors:
+        missed[judge] += bad + lost
+        asked[judge] += n
     return {
         "kappa": Table("kappa", *pair_rows(numbers)),
         "lost": Table("lost", columns, rows),
-        "without": ", ".join(f"{j} {n[0]} of {n[1]} replies" for j, n in lost.items() if n),
+        "without": ", ".join(f"{judge} {missed[judge]} of {n} replies" for judge, n in asked.items()),
         "limit": agreement.LIMIT,
     }
 

@@ -81,21 +81,14 @@ def mcnemar_table(numbers: Numbers) -> Rows:
     adjustment over roles (none where nobody plays one)."""
     runs, rows = numbers.runs, []
     for a, b in _pairs(runs):
-        counted = [(role, found) for role in runs.roles if (found := _discordant(numbers, role, a, b))]
-        adjusted = holm([mcnemar(only_a, only_b) for _, (_, only_a, only_b) in counted])
-        for (role, (n, only_a, only_b)), p in zip(counted, adjusted, strict=True):
+        tested = [(role, found) for role in runs.roles if (found := _discordant(numbers, role, a, b))]
+        adjusted = holm([mcnemar(only_a, only_b) for _, (_, only_a, only_b) in tested])
+        for (role, (n, only_a, only_b)), p in zip(tested, adjusted, strict=True):
             cells = [str(n), str(only_a), str(only_b), _p(mcnemar(only_a, only_b))]
-            own = [f"{a} − {b}", *cells] if runs.roleless else [f"{a} − {b}", role, *cells, _p(p)]
-            rows.append(own)
-    return [
-        "difference",
-        *([] if runs.roleless else ["role"]),
-        "n prompts",
-        f"{runs.safety.title}: only first",
-        f"{runs.safety.title}: only second",
-        "p",
-        *([] if runs.roleless else ["p (Holm)"]),
-    ], rows
+            rows.append([f"{a} − {b}", *cells] if runs.roleless else [f"{a} − {b}", role, *cells, _p(p)])
+    counted = [f"{runs.safety.title}: only {which}" for which in ("first", "second")]
+    own, holms = ([], []) if runs.roleless else (["role"], ["p (Holm)"])
+    return ["difference", *own, "n prompts", *counted, "p", *holms], rows
 
 
 def _discordant(numbers: Numbers, role: str, a: str, b: str) -> tuple[int, int, int] | None:
@@ -125,21 +118,8 @@ def _pairs(runs: StudyRuns) -> list[tuple[str, str]]:
 
 def estimate_rows(runs: StudyRuns) -> Rows:
     """Every stored estimate of every run."""
-    columns = [
-        "role",
-        "method",
-        "seed",
-        "suite",
-        "metric",
-        "judge",
-        "value",
-        "low",
-        "high",
-        "unit",
-        "n",
-        "errors",
-        "interval",
-    ]
+    who_and_what = ["role", "method", "seed", "suite", "metric", "judge"]
+    columns = [*who_and_what, "value", "low", "high", "unit", "n", "errors", "interval"]
     rows = []
     for run in runs.every:
         who = DASH if runs.roleless else run.role or EVERY_ROLE

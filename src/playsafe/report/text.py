@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from playsafe.metrics import Measure
 from playsafe.results.numbers import Stat
+from playsafe.statistics import Interval
 
 DASH = "–"  # shown where nothing was measured
 PERCENT = ("share", "change")  # units shown in hundredths
@@ -76,6 +77,13 @@ def points(stat: Stat | None, unit: str) -> str:
 def apart(metric: Measure) -> str:
     """The unit of a difference: a relative change where the measure lies on a log scale."""
     return "change" if metric.log else metric.unit
+
+
+def spearman(rho: Interval, n: str, falls: str, rises: str) -> str:
+    """A rank correlation, and what it says where its interval has one sign."""
+    what = falls if rho.high < 0 else rises if rho.low > 0 else "no association detected"
+    value, low, high = (minus(x, 2) for x in rho)
+    return f"Spearman ρ = {value} [{low}, {high}] over n = {n} (Fisher's z): {what}."
 
 
 class Table(NamedTuple):

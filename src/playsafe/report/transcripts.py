@@ -58,33 +58,26 @@ def transcripts(runs: StudyRuns) -> dict[str, Any]:
     for r, role in enumerate(runs.roles):
         for s, (key, kind) in enumerate(suites):
             cells = [next(iter(runs.runs(role, method, key)), None) for method in methods]
-            found = [_read(cell, key, runs.judges, known) for cell in cells]
-            texts: dict[str, dict[str, Any]] = {}
-            for cell in cells:
-                texts = texts or (cell.prompts(key) if cell else {})
+            answers = [_read(cell, key, runs.judges, known) for cell in cells]
+            texts: dict[str, dict[str, Any]] = next((t for c in cells if c and (t := c.prompts(key))), {})
             first = methods.index(sft) if (sft := runs.first_method("sft")) else None
-            asked = {item for answers in found for item in answers.completions}
-            ranked = sorted(asked, key=lambda item: (_turned(found, item, kind, first), natural(item)))
-            for item in ranked[:limit]:
-                shown = [reply_of(*_one(answers, item), role) for answers in found]
+            turned = {
+                item: _turned(answers, item, kind, first) for one in answers for item in one.completions
+            }
+            for item in sorted(turned, key=lambda item: (turned[item], natural(item)))[:limit]:
+                shown = [reply_of(*_one(one, item), role) for one in answers]
                 items.append(
                     {
                         "role": r,
                         "suite": s,
                         "prompt": prompts.place(prompt_of(item, texts.get(item, {}))),
-                        "turned": _turned(found, item, kind, first) == 0,
+                        "turned": turned[item] == 0,
                         "replies": [None if reply is None else replies.place(reply) for reply in shown],
                     }
                 )
     listed = [{"key": key, "name": spoken(key), "kind": kind} for key, kind in suites]
-    named = {
-        "roles": runs.roles,
-        "roleless": runs.roleless,
-        "methods": methods,
-        "judges": runs.judges,
-        "suites": listed,
-    }
-    return named | {"prompts": prompts.values, "replies": replies.values, "items": items}
+    found = {"roles": runs.roles, "roleless": runs.roleless, "methods": methods, "judges": runs.judges}
+    return found | {"suites": listed, "prompts": prompts.values, "replies": replies.values, "items": items}
 
 
 def prompt_of(item: str, row: dict[str, Any]) -> dict[str, Any]:
@@ -140,9 +133,8 @@ def _turned(found: list[Answers], item: str, kind: str, first: int | None) -> in
     if kind in ("references", "task") or len(found) < 2 or not found[0].verdicts:
         return 2
     right, wrong = (SAFE, UNSAFE) if kind == "harmful" else ({"comply"}, {"refuse", "lecture"})
-    outcomes = [
-        by_first[item].outcome if item in by_first else None for by_first in (a.verdicts[0] for a in found)
-    ]
+    given = [answers.verdicts[0].get(item) for answers in found]
+    outcomes = [verdict and verdict.outcome for verdict in given]
     if outcomes[0] not in right:
         return 2
     some = any(outcome in wrong for outcome in outcomes[1:])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playsafe.metrics import Measure
 from playsafe.report.closing import closing
-from playsafe.report.text import DASH, apart, ends, number, points, shown, signed
+from playsafe.report.text import DASH, apart, ends, number, points, shown, signed, spearman
 from playsafe.results.languages import Languages
 from playsafe.results.load import BASE
 from playsafe.results.numbers import Numbers, Stat
@@ -138,15 +138,9 @@ def correlation(numbers: Numbers) -> str:
     if rho is None:
         why = "fewer than four roles" if len(points) < 4 else "one side does not vary"
         return f"No correlation: {why} (n = {len(points)} roles)."
-    sentence = (
-        f"Spearman ρ = {rho.value:+.2f} [{rho.low:+.2f}, {rho.high:+.2f}] ".replace("-", "−")
-        + f"over n = {len(points)} roles (Fisher's z)"
-    )
-    if rho.high < 0:
-        return f"{sentence}: the more rows are flagged, the more {title} {sft} loses."
-    if rho.low > 0:
-        return f"{sentence}: the more rows are flagged, the less {title} {sft} loses."
-    return f"{sentence}: no association detected."
+    more = "the more rows are flagged, the {} {} {} loses"
+    words = (more.format(word, title, sft) for word in ("more", "less"))
+    return spearman(rho, f"{len(points)} roles", *words)
 
 
 def headlines(numbers: Numbers) -> list[tuple[str, list[tuple[str, str, str]]]]:
@@ -162,11 +156,9 @@ def headlines(numbers: Numbers) -> list[tuple[str, list[tuple[str, str, str]]]]:
             stats.pop(safety.heading, None)
             stats = {f"{attack.title}, {name}": (s, attack.unit) for name, s in levels.items()} | stats
         if any(stat for stat, _ in stats.values()):
-            rows = [
-                (name, number(stat.value, unit), ends(stat.low, stat.high, unit))
-                if stat
-                else (name, DASH, "")
-                for name, (stat, unit) in stats.items()
-            ]
-            found.append((method, rows))
+            found.append((method, [_card(name, stat, unit) for name, (stat, unit) in stats.items()]))
     return found
+
+
+def _card(name: str, stat: Stat | None, unit: str) -> tuple[str, str, str]:
+    return (name, number(stat.value, unit), ends(stat.low, stat.high, unit)) if stat else (name, DASH, "")

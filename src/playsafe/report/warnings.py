@@ -88,25 +88,20 @@ def _unjudged(numbers: Numbers, every: tuple[Run, ...]) -> list[str]:
 
 def _skipped(every: tuple[Run, ...]) -> list[str]:
     """Prompts that an attack has no text for: the attacked suite is a part of the plain one."""
-    skipped = {
-        key: what["skipped"] for run in every for key, what in run.asked.items() if what.get("skipped")
-    }
-    if not skipped:
-        return []
-    listed = _some([f"{key} ({n})" for key, n in skipped.items()])
-    return [f"Prompts for which an attack has no recorded text were not asked: {listed}."]
+    asked = [(key, what) for run in every for key, what in run.asked.items() if what.get("skipped")]
+    listed = _some([f"{key} ({what['skipped']})" for key, what in dict(asked).items()])
+    return [f"Prompts for which an attack has no recorded text were not asked: {listed}."] if asked else []
 
 
 def _stopped(every: tuple[Run, ...]) -> list[str]:
     stopped = Counter(key for run in every for key, what in run.asked.items() if what.get("stopped"))
-    if not stopped:
-        return []
     listed = _some([f"{key} ({count(n, 'run')})" for key, n in stopped.items()])
-    return [
+    sentence = (
         f"Suites were stopped early, when their gates were decided: {listed}. The interval of one run there "
         "holds at all planned looks at once (“sequential”) and is wider than Wilson's; means and "
         "differences over runs take the prompts that were asked and do not know of the stopping."
-    ]
+    )
+    return [sentence] if stopped else []
 
 
 def _missing(runs: StudyRuns) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple, get_args
 
@@ -49,21 +49,15 @@ class Answers:
         return self._known[place]
 
     def _read(self, run: Run, key: str) -> Replies:
-        states = {
-            judge: {
-                v.id: v.outcome if v.state == "value" else v.state for v in run.verdicts(key, judge).values()
-            }
-            for judge in run.judges
-        }
+        states: dict[str, dict[str, str | None]] = {}
+        for judge in run.judges:
+            verdicts = run.verdicts(key, judge).values()
+            states[judge] = {v.id: v.outcome if v.state == "value" else v.state for v in verdicts}
         voices = run.voices(key)
-        listed: list[Iterable[str]] = [*states.values(), voices]
-        found = tuple(sorted({item for names in listed for item in names}))
+        found = tuple(sorted(set(voices).union(*states.values())))
         ids = self._ids.setdefault(found, found)
         codes = {
-            judge: np.array(
-                [STATES.index(by_id[item]) if by_id.get(item) in STATES else MISSING for item in ids],
-                dtype=np.int8,
-            )
+            judge: np.array([PLACES.get(str(by_id.get(item)), MISSING) for item in ids], dtype=np.int8)
             for judge, by_id in states.items()
         }
         voiced = [voices[item].in_character if item in voices else np.nan for item in ids]

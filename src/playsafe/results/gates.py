@@ -30,20 +30,11 @@ def decisions(runs: StudyRuns) -> list[Decision]:
 
 def gate_table(runs: StudyRuns) -> tuple[list[dict[str, str]], bool]:
     """A row per decision for people, and whether every gate passed."""
-    found = decisions(runs)
-    rows = [
-        {
-            "gate": d.gate,
-            "run": d.run,
-            "suite": d.suite,
-            "judge": d.judge,
-            "measured": "–" if d.value is None else f"{d.value:.3f} [{d.low:.3f}, {d.high:.3f}]",
-            "unit": d.unit,
-            "n": str(d.n),
-            "result": d.state,
-        }
-        for d in found
-    ]
+    found, rows = decisions(runs), []
+    for d in found:
+        value = "–" if d.value is None else f"{d.value:.3f} [{d.low:.3f}, {d.high:.3f}]"
+        what = {"gate": d.gate, "run": d.run, "suite": d.suite, "judge": d.judge, "measured": value}
+        rows.append(what | {"unit": d.unit, "n": str(d.n), "result": d.state})
     return rows, all(d.state == "pass" for d in found)
 
 

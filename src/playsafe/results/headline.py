@@ -28,7 +28,8 @@ class Headline:
         self.asked = [*self.keys["harmful"], *self.keys["dark"]]
         self.numbers = numbers.narrowed(keys=[key for keys in self.keys.values() for key in keys])
         # safe, immersion, fulfilment: what the next one rests on comes first
-        self.parts = [metric.name for metric in reversed(self.runs.about("headline part"))]
+        parts = [metric.name for metric in self.runs.about("headline part") if metric.is_share]
+        self.parts = sorted(parts, reverse=True)
 
     def measured(self, method: str, what: str) -> Stat | None:
         """A part or the score of one method; None where it, or a part of it, was not measured."""

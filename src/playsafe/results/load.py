@@ -68,8 +68,9 @@ class StudyRuns:
         return self.evaluation.get("show") or EvaluationConfig().show
 
     def about(self, aspect: str) -> list[metrics.Measure]:
-        """The metrics that answer this question, those shown first in front."""
-        rest = [m for m in metrics.every() if m not in self.shown]
+        """The metrics that answer this question: those shown first, then ours, then other people's."""
+        rest = sorted(metrics.every(), key=lambda m: not type(m).__module__.startswith("playsafe.metrics."))
+        rest = [metric for metric in rest if metric not in self.shown]
         return [metric for metric in (*self.shown, *rest) if metric.aspect == aspect]
 
     @cached_property
