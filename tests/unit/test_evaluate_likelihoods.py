@@ -249,9 +249,9 @@ def test_ids_with_a_slash_are_looked_at_early_and_texts_of_one_request_are_not()
     evaluator = Evaluator(StudyConfig.model_validate({"evaluation": config}), [], Notes())
     [probe] = evaluator.common()
     prompts = tuple(Prompt(f"Oluna/references:{n}", "harm", ()) for n in range(60))
-    assert len(evaluator._blocks(replace(probe, prompts=prompts))) == 3
+    assert len(evaluator.stopping.blocks(replace(probe, prompts=prompts))) == 3
     together = tuple(replace(p, trial="one") for p in prompts)
-    assert len(evaluator._blocks(replace(probe, prompts=together))) == 1
+    assert len(evaluator.stopping.blocks(replace(probe, prompts=together))) == 1
 
 
 @pytest.mark.slow

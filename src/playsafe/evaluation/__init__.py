@@ -37,8 +37,7 @@ class Evaluator:
         self.voices = Voices(self.config.voice, roles)
         self.stopping = Stopping(self.config, self._so_far)
         self.suites = [sources.suite(suite, self.config) for suite in self.config.suites]
-        for name in self.config.show:
-            metrics.get(name, "evaluation.show")
+        metrics.check(self.config.show)
         check_aims(self.config)
         self.common()  # refuses an attack whose files cannot be read
 
