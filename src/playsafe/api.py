@@ -63,7 +63,10 @@ def score(study: StudyConfig, reporter: Reporter | None = None) -> list[Outcome]
 def train(study: StudyConfig, reporter: Reporter | None = None) -> list[Outcome]:
     """Train every cell of the study."""
     made = plan(study)
-    return _execute(made, made.select(["score", "train", "edit"]), "here", None, reporter)
+    jobs = made.select(["train", "edit"])
+    needed = {need for job in jobs for need in job.needs}
+    scores = [job for job in made.select(["score"]) if job.id in needed]
+    return _execute(made, [*scores, *jobs], "here", None, reporter)
 
 
 def evaluate(study: StudyConfig, reporter: Reporter | None = None) -> list[Outcome]:

@@ -119,6 +119,7 @@ def locked(path: Path, wait: float = 0.0, name: str = "") -> Iterator[None]:
     if not is_writer():
         yield
         return
+    missing = not path.exists()
     path.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path / f"{_LOCK}{name}")
     try:
@@ -137,6 +138,8 @@ def locked(path: Path, wait: float = 0.0, name: str = "") -> Iterator[None]:
     finally:
         Path(lock.lock_file).unlink(missing_ok=True)  # held, so that whoever waits for it looks anew
         lock.release()
+        if missing and not any(path.iterdir()):
+            path.rmdir()  # whoever was refused leaves nothing
 
 
 def add_event(path: Path, **event: Any) -> None:

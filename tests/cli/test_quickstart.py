@@ -63,7 +63,9 @@ def test_every_run_says_where_its_numbers_come_from(study: tuple[Path, dict[str,
         identity = json.loads((run / "config.yaml").read_text())
         assert {"weights", "template", "training", "method", "seed", "role"} <= set(identity)
         rests_on = json.loads((run / "evaluation.json").read_text())
-        assert set(rests_on["replies"]) == {"harmful", "benign", "dark", "references"}
+        asked = {"harmful", "benign", "dark", "references"}
+        assert {f"completions/{key}.jsonl" for key in asked} <= set(rests_on["files"])
+        assert set(rests_on["stages"]) == {"answer", "judge", "measure"}
         versions = json.loads((run / "provenance.json").read_text())["versions"]
         assert {"torch", "transformers", "peft", "playsafe"} <= set(versions)
         for estimate in json.loads((run / "summary.json").read_text())["estimates"]:

@@ -219,7 +219,7 @@ def evaluation(
             "asked": N,
         }
     identities = {judge: {"name": judge, "version": "2", "weights": f"{judge}77"} for judge in plan.judges}
-    write_json(path / "evaluation.json", {"wanted": {"replies": {}, "voice": None, "verdicts": identities}})
+    write_json(path / "evaluation.json", {"about": {"judges": identities}})
     return {"estimates": found, "suites": asked, "errors": 0}
 
 

@@ -80,7 +80,7 @@ def _described(attack: Any) -> str:
 
 
 def _judges(runs: StudyRuns) -> list[list[str]]:
-    identities = (_first(runs, "evaluation.json").get("wanted") or {}).get("verdicts") or {}
+    identities = (_first(runs, "evaluation.json").get("about") or {}).get("judges") or {}
     facts = {judge: (identities.get(judge) or {}).items() for judge in runs.judges}
     return [
         [j, ", ".join(f"{key} {_short(value)}" for key, value in own) or DASH] for j, own in facts.items()

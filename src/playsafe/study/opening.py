@@ -9,7 +9,7 @@ from playsafe.config import NOT_NUMBERS, TargetConfig
 from playsafe.errors import BadInput
 from playsafe.methods import loss_of
 from playsafe.provenance import environment
-from playsafe.rundir import claim, is_writer, slug, write_json
+from playsafe.rundir import claim, is_writer, write_json
 from playsafe.streams import of_loss, pairs, role
 from playsafe.study.arms import knows_model
 from playsafe.study.replies import existing
@@ -71,15 +71,7 @@ def _open_grid(resident: Resident) -> dict[str, object]:
 
 
 def _check_roles(resident: Resident) -> None:
-    names = [slug(name) for name in resident.roles]
-    twice = next((n for n in names if names.count(n) > 1), None)
-    if twice:
-        raise BadInput(
-            f"two roles would share the directory {twice!r}.",
-            where="roles.names",
-            next="Name each role once; names must differ in letters or digits.",
-        )
-    if not names and resident.config.roles is not None:
+    if not resident.roles and resident.config.roles is not None:
         raise BadInput(
             "the study has no role.", where="roles.names", next="`roles: null` is a study without roles."
         )

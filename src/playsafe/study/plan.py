@@ -200,7 +200,7 @@ class Plan:
             raise BadInput(
                 f"two cells would share the directory {cell.place!r}.",
                 where="roles, methods, arms or targets",
-                next="Their names must differ in letters or digits.",
+                next="Name each role once; all names must differ in letters or digits.",
             )
         self.jobs[job.id] = job
         return job.id
