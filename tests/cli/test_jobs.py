@@ -183,7 +183,8 @@ def test_a_job_that_fails_is_a_row_and_the_rest_goes_on(
     ]
     [failed] = [job for job in shown["jobs"] if job["state"] == "failed"]
     assert "adapter_config.json" in failed["last"]["error"]
-    assert [job.id for job in plan.select(["failed"])] == ["answer:no_role/bad"]
+    waiting = [f"{kind}:no_role/bad" for kind in ("answer", "judge", "measure")]
+    assert [job.id for job in plan.select(["failed"])] == waiting
 
 
 # --- the plan -----------------------------------------------------------------------------------------------

@@ -285,7 +285,7 @@ def write_audit(root: Path, *, role: str | None = None, base: bool = True) -> Pa
     """Two targets instead of methods, without seeds."""
     plan, targets = Plan(), {"old": 36, "new": 12}
     listed = [{"name": name, "adapter": f"/adapters/{name}", "role": role} for name in targets]
-    study = {"name": "gate", "targets": listed, "methods": [{"name": "sft"}, {"name": "sarft"}], "seeds": [0]}
+    study = {"name": "gate", "targets": listed, "methods": [], "arms": [], "seeds": [0]}
     write_json(
         root / "study.json", {**study, "evaluation": {"system": ["none"], "gates": ["refusal >= 0.8"]}}
     )

@@ -105,21 +105,11 @@ def _stopped(every: tuple[Run, ...]) -> list[str]:
 
 
 def _missing(runs: StudyRuns) -> list[str]:
-    """Cells of the grid without a summary; roles nobody has started are known only from the study file."""
+    """Cells of the study without a summary, or runs that were begun and are not finished."""
     done = {(run.role, run.method, run.seed) for run in runs.trained}
-    if runs.is_audit:
-        cells = [
-            (str(t.get("role") or NO_ROLE), str(t["name"]), None) for t in runs.targets if t["name"] != BASE
-        ]
-        missing = [_named(role, name) for role, name, _ in cells if (role, name, None) not in done]
-        return missing or list(runs.unfinished)
-    named = (runs.study.get("roles") or {}).get("names") or []
-    alone = [NO_ROLE] if runs.roleless else []
-    roles = list(dict.fromkeys([*runs.roles, *alone, *(str(name) for name in named)]))
-    seeds = list(runs.study.get("seeds") or runs.seeds)
-    methods = list(runs.configured_methods) or runs.methods
-    grid = [(r, m, s) for r in roles for m in methods for s in seeds if (r, m, s) not in done]
-    return [_named(role, method, f"seed {seed}") for role, method, seed in grid] or list(runs.unfinished)
+    missing = [cell for cell in runs.expected if cell not in done]
+    named = [_named(r, arm, *([] if s is None else [f"seed {s}"])) for r, arm, s in missing]
+    return named or list(runs.unfinished)
 
 
 def _named(role: str, *names: str) -> str:

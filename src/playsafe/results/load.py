@@ -138,14 +138,31 @@ class StudyRuns:
     @property
     def is_audit(self) -> bool:
         """Whether nothing was trained here: runs have no seed."""
-        return bool(self.targets) or (bool(self.trained) and not self.seeds)
+        return not self.seeds and bool(self.targets or self.trained)
 
     @property
     def configured_methods(self) -> dict[str, str]:
         """Method key (its label, or its name) → its name, as the study lists them."""
-        listed = self.targets or self.study.get("methods") or []
+        listed = [one for key in ("methods", "arms", "targets") for one in self.study.get(key) or []]
         named = [m for m in listed if isinstance(m, dict) and m.get("name", BASE) != BASE]
-        return {str(m.get("label") or m["name"]): str(m["name"]) for m in named}
+        return {str(m.get("label") or m["name"]): str((m.get("train") or m)["name"]) for m in named}
+
+    @property
+    def expected(self) -> list[tuple[str, str, int | None]]:
+        """Role, arm and seed of every cell that the study asks for; roles nobody has started are known only
+        from the study file."""
+        named = (self.study.get("roles") or {}).get("names") or []
+        alone = [NO_ROLE] if self.roleless else []
+        roles = list(dict.fromkeys([*self.roles, *alone, *map(str, named)]))
+        listed = self.study.get("methods") or []
+        seeded = {str(method.get("label") or method["name"]): True for method in listed}
+        for arm in self.study.get("arms") or []:
+            seeded[arm["name"]] = seeded.get(arm.get("source"), arm.get("train") is not None)
+        seeds = list(self.study.get("seeds") or self.seeds)
+        asked = [(arm, seed) for arm, own in seeded.items() for seed in (seeds if own else [None])]
+        cells = [(role, arm, seed) for role in roles for arm, seed in asked]
+        others = [(str(t.get("role") or NO_ROLE), str(t["name"]), None) for t in self.targets]
+        return cells + [cell for cell in others if cell[1] != BASE]
 
     def first_method(self, name: str) -> str | None:
         """Key of the method with this name; the one whose key is the name goes before its variants."""

@@ -29,7 +29,8 @@ def open_study(resident: Resident) -> None:
         identity = _open_grid(resident)
     if is_writer():
         claim(resident.root, identity)
-    write_json(resident.root / "study.json", config.model_dump())
+    idle: dict[str, object] = {} if config.grid else {"methods": [], "arms": []}
+    write_json(resident.root / "study.json", config.model_dump() | idle)
     write_json(resident.root / "provenance.json", environment())
     if knows_model(config):
         resident.aligned()

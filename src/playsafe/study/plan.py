@@ -93,8 +93,8 @@ class Plan:
     ) -> list[Job]:
         """The jobs to be done, in order.
 
-        only: kinds, or "failed" or "missing". limit: so many that are not done yet. shard: (i, n), the i-th
-        of n parts (from 1), none of which needs another's work.
+        only: kinds, or "missing", or "failed" with what waits for those. limit: so many that are not done
+        yet. shard: (i, n), the i-th of n parts (from 1), none of which needs another's work.
         """
         allowed = [*KINDS, "failed", "missing"]
         for name in only:
@@ -104,7 +104,7 @@ class Plan:
         kinds, states = {k for k in only if k in KINDS}, {s for s in only if s not in KINDS}
         found = [job for job in self.jobs.values() if not kinds or job.kind in kinds]
         if states:
-            found = [job for job in found if self.state(job) in states]
+            found = self._in_state(found, states)
         if shard is not None:
             mine, parts = shard
             found = [job for job in found if self._part(job) % parts == mine - 1]
@@ -142,6 +142,15 @@ class Plan:
             for place in places
             if (self.root / place / EVENTS).exists()
         }
+
+    def _in_state(self, jobs: Sequence[Job], states: Collection[str]) -> list[Job]:
+        chosen: dict[str, Job] = {}
+        for job in jobs:
+            state = self.state(job)
+            waits = state == "missing" and any(need in chosen for need in job.needs)
+            if state in states or waits:
+                chosen[job.id] = job
+        return list(chosen.values())
 
     def _part(self, job: Job) -> int:
         """Parts are roles, or seeds where there is one role; what all share is in the first."""
