@@ -251,3 +251,22 @@ def test_a_lock_is_taken_whatever_lies_there(tmp_path: Path) -> None:
     write_json(tmp_path / ".lock", {"pid": 1})
     with locked(tmp_path), pytest.raises(BadInput, match="another process"), locked(tmp_path):
         pass
+
+
+@pytest.mark.slow
+def test_targets_stand_beside_trained_arms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One study trains an arm and asks somebody else; both are on the page and none is called missing."""
+    replies = tmp_path / "replies.jsonl"
+    replies.write_text("".join(f'{{"id": "harmful:{n}", "completion": "No."}}\n' for n in range(1, 17)))
+    targets = [{"name": "theirs", "completions": str(replies)}]
+    config = study(tmp_path, roles={"names": ["Skarn"]}, methods=["sft"], targets=targets)
+    assert playsafe("run", str(config), "--json") == 0
+    rows = json.loads(capsys.readouterr().out)["table"]
+    assert [(row["role"], row["method"]) for row in rows] == [
+        ("all roles", "base"),
+        ("no role", "theirs"),
+        ("Skarn", "sft"),
+    ]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "PlaySafe study" in page
+    assert "are not finished" not in page

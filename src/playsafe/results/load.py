@@ -153,7 +153,8 @@ class StudyRuns:
         from the study file."""
         named = (self.study.get("roles") or {}).get("names") or []
         alone = [NO_ROLE] if self.roleless else []
-        roles = list(dict.fromkeys([*self.roles, *alone, *map(str, named)]))
+        played = [role for role in self.roles if role != NO_ROLE]
+        roles = list(dict.fromkeys([*played, *alone, *map(str, named)]))
         listed = self.study.get("methods") or []
         seeded = {str(method.get("label") or method["name"]): True for method in listed}
         for arm in self.study.get("arms") or []:
