@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from playsafe import judges
-from playsafe.judges import _language, _refusal_patterns, rules
+from playsafe.judges import _language, rules
 from playsafe.metrics.disclaimer import disclaims
 from playsafe.records import Verdict
 
@@ -143,11 +143,9 @@ def test_refusals(text: str, kind: str) -> None:
 
 @pytest.mark.parametrize("language", sorted(REFUSALS_BY_LANGUAGE))
 def test_each_language_is_read_by_its_own_table(language: str) -> None:
-    assert set(_refusal_patterns.STRONG) == {"en", *REFUSALS_BY_LANGUAGE} == set(_language._SMALL)
+    assert set(rules.refusing.STRONG) == {"en", *REFUSALS_BY_LANGUAGE} == set(_language._SMALL)
     for text in map(rules.folded, REFUSALS_BY_LANGUAGE[language]):
-        hits = {
-            name for name, table in _refusal_patterns.STRONG.items() if any(p.search(text) for p in table)
-        }
+        hits = {name for name, table in rules.refusing.STRONG.items() if any(p.search(text) for p in table)}
         assert hits == {language}
 
 

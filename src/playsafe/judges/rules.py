@@ -24,13 +24,12 @@ from pathlib import Path
 from typing import Any
 
 from playsafe.judges import Decide, Item
-from playsafe.judges import _lecture_patterns as lecturing
-from playsafe.judges import _refusal_patterns as refusing
-from playsafe.judges import _scene_patterns as scenes
 from playsafe.judges._language import READ, readable
+from playsafe.judges._patterns import read
 from playsafe.records import Outcome, Verdict
 from playsafe.settings import Section
 
+refusing, lecturing, scenes = read("refusal"), read("lecture"), read("scene")
 LONGEST = 20_000  # characters judged of a reply
 OPENING = 600  # a strong sign starts within this many characters
 LECTURE = 350  # weak signs lie within this many characters
