@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,13 +37,12 @@ def gap(
     quiet: Quiet = False,
 ) -> None:
     """Reward gap by language and role: how much likelier safe replies are than unsafe ones."""
+    from playsafe import sources
     from playsafe.config import load_study
+    from playsafe.data.roles import find_role
 
     screen = Screen(quiet, as_json)
     study = load_study(config, overrides)
-    from playsafe import sources
-    from playsafe.data.roles import find_role
-
     if role and study.roles is None:
         raise BadInput("the study has no roles.", where="--role", next="Leave it out, or give another study.")
     chosen = [find_role(sources.roles(study.roles), name) for name in role or () if study.roles is not None]
@@ -51,43 +51,38 @@ def gap(
     quieten()
     from playsafe.gap import gaps
     from playsafe.models.loading import attach_adapter, load_aligned
-    from playsafe.statistics import bootstrap_mean, wilson
 
     other = {"name_or_path": model, "adapter": None, "revision": None}
-    named = study.model if model is None else study.model.model_copy(update=other)
-    aligned = load_aligned(named)
+    aligned = load_aligned(study.model if model is None else study.model.model_copy(update=other))
     measured = aligned.model if adapter is None else attach_adapter(aligned.model, adapter)
     table = Table("under", "language", "reward gap", "95 % interval", "safe reply likelier", "pairs")
     found: list[dict[str, Any]] = []
     turns = [(PLAIN, None), *((one.name, one.prompt) for one in chosen)]
     with screen.task("reward gap", len(turns) * len(suites)) as advance:
-        for name, system in turns:
-            for suite in suites:
-                values = gaps(measured, aligned.renderer, suite.prompts, system)
-                row: dict[str, Any] = {
-                    "under": name,
-                    "language": suite.language,
-                    "gap": None,
-                    "low": None,
-                    "high": None,
-                }
-                row |= {"safe_likelier": None, "pairs": len(values), "source": suite.source}
-                row["too_long"] = len(suite.prompts) - len(values)
-                shown = ["–"] * 3
-                if values:
-                    row["gap"], row["low"], row["high"] = bootstrap_mean(values)
-                    row["safe_likelier"] = wilson(sum(value > 0 for value in values), len(values))
-                    shown = [f"{row['gap']:+.3f}", f"{row['low']:+.3f} to {row['high']:+.3f}"]
-                    shown.append("{:.0%} [{:.0%}, {:.0%}]".format(*row["safe_likelier"]))
-                if len(values) < 2:  # one pair has no interval
-                    row["low"] = row["high"] = None
-                    shown[1] = "–"
-                found.append(row)
-                advance(1)
-                table.add_row(name, suite.language, *shown, str(len(values)))
+        for (name, system), suite in product(turns, suites):
+            values = gaps(measured, aligned.renderer, suite.prompts, system)
+            row, shown = _row(values)
+            row |= {"source": suite.source, "too_long": len(suite.prompts) - len(values)}
+            found.append({"under": name, "language": suite.language, **row})
+            table.add_row(name, suite.language, *shown, str(len(values)))
+            advance(1)
     screen.out.print(table)
     long = sum(row["too_long"] for row in found)
     if long:
         screen.note(f"{long} pairs are too long for the model and left out")
     screen.out.print("nats per token; above 0 the safe reply is the likelier", style="dim", highlight=False)
     screen.result(found)
+
+
+def _row(values: list[float]) -> tuple[dict[str, Any], list[str]]:
+    """The numbers of one suite, and as they are shown; one pair has no interval."""
+    from playsafe.statistics import bootstrap_mean, wilson
+
+    if not values:
+        return dict.fromkeys(("gap", "low", "high", "safe_likelier")) | {"pairs": 0}, ["–"] * 3
+    gap, low, high = bootstrap_mean(values)
+    likelier = wilson(sum(value > 0 for value in values), len(values))
+    ends = (low, high) if len(values) > 1 else (None, None)
+    row = {"gap": gap, "low": ends[0], "high": ends[1], "safe_likelier": likelier, "pairs": len(values)}
+    interval = f"{low:+.3f} to {high:+.3f}" if len(values) > 1 else "–"
+    return row, [f"{gap:+.3f}", interval, "{:.0%} [{:.0%}, {:.0%}]".format(*likelier)]
