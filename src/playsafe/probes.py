@@ -97,7 +97,7 @@ def _plain(suite: PromptSet, system: SystemTurn) -> ProbeSet:
 
 
 def _attacked(suite: PromptSet, config: AttackConfig, systems: Sequence[SystemTurn]) -> list[ProbeSet]:
-    attack, options = attacks.get(config.name), attacks.parse_options(config)
+    attack, options = attacks.get(config.name), config.parsed()
     prompts, skipped = attack.apply(suite.prompts, options)
     asked = attack.identity(options)
     return [

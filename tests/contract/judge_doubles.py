@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from playsafe import judges
 from playsafe.config import JudgeConfig
 from playsafe.judges import Item, rubric
 from playsafe.rundir import digest
@@ -106,7 +105,7 @@ SHORT = [text for text in HOSTILE if len(text) < 3_000]  # a guard's prompt has 
 
 
 def options(name: str, given: dict[str, Any]) -> Any:
-    return judges.parse_options(JudgeConfig(name=name, options=given))
+    return JudgeConfig(name=name, options=given).parsed()
 
 
 def items(texts: list[str], error: str = "") -> list[Item]:

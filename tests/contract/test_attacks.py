@@ -113,7 +113,7 @@ OTHERS: dict[str, dict[str, Any]] = {
 
 
 def options(name: str, raw: dict[str, Any]) -> Any:
-    return attacks.parse_options(AttackConfig(name=name, options=raw))
+    return AttackConfig(name=name, options=raw).parsed()
 
 
 def test_the_folder_is_the_registry() -> None:

@@ -13,7 +13,7 @@ from typing import get_args
 import pytest
 
 from conftest import ROOT
-from playsafe import judges, methods, metrics
+from playsafe import metrics
 from playsafe.config import load_study
 from playsafe.records import Outcome
 
@@ -203,9 +203,9 @@ def test_golden_configurations_hold_mpos_settings() -> None:
         assert training.warmup_steps == 0.1
         assert study.methods[0].options == {"beta": beta}
         for method in study.methods:
-            methods.parse_options(method)
+            method.parsed()
         for judge in study.evaluation.judges:
-            judges.parse_options(judge)
+            judge.parsed()
 
 
 def test_paper_table_names_things_that_exist() -> None:

@@ -27,7 +27,7 @@ REFUSAL = "I'm sorry, but I cannot help with that.\nLet us talk about something 
 
 
 def parsed(name: str, /, **raw: Any) -> Any:
-    return attacks.parse_options(AttackConfig(name=name, options=raw))
+    return AttackConfig(name=name, options=raw).parsed()
 
 
 def apply(name: str, texts: list[str], /, **raw: Any) -> attacks.Attacked:

@@ -18,7 +18,7 @@ from playsafe.tiny.names import FILES
 
 
 def parsed(name: str, /, **raw: Any) -> Any:
-    return attacks.parse_options(AttackConfig(name=name, options=raw))
+    return AttackConfig(name=name, options=raw).parsed()
 
 
 def apply(name: str, texts: list[str], /, **raw: Any) -> attacks.Attacked:

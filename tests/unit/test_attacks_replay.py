@@ -16,7 +16,7 @@ from playsafe.records import Message, Prompt
 
 
 def parsed(name: str, /, **raw: Any) -> Any:
-    return attacks.parse_options(AttackConfig(name=name, options=raw))
+    return AttackConfig(name=name, options=raw).parsed()
 
 
 def apply(name: str, texts: list[str], /, **raw: Any) -> attacks.Attacked:

@@ -16,7 +16,6 @@ from playsafe.objectives import (
     head_logits,
     kl,
     mean_logprob,
-    predicting,
     rbo,
     rds_gap,
     reply_logprob,
@@ -26,6 +25,11 @@ from playsafe.objectives import (
 )
 
 LOG = math.log
+
+
+def predicting(mask_BT: torch.Tensor) -> torch.Tensor:
+    """From a mask of tokens to that of the positions that predict them."""
+    return torch.cat([mask_BT[:, 1:], torch.zeros_like(mask_BT[:, :1])], dim=1)
 
 
 def random_logp(seed: int, rows: int = 50, vocabulary: int = 7) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from playsafe.errors import BadInput
-from playsafe.objectives import cross_entropy, fused_ce_kl, kl, predicting, row_mean
+from playsafe.objectives import cross_entropy, fused_ce_kl, kl, row_mean
 
 N, D, V = 23, 6, 17
 
@@ -42,6 +42,11 @@ class Case(NamedTuple):
 
     def to(self, dtype: torch.dtype) -> "Case":
         return Case(*(tensor.to(dtype) if tensor.is_floating_point() else tensor for tensor in self))
+
+
+def predicting(mask_BT: torch.Tensor) -> torch.Tensor:
+    """From a mask of tokens to that of the positions that predict them."""
+    return torch.cat([mask_BT[:, 1:], torch.zeros_like(mask_BT[:, :1])], dim=1)
 
 
 def make_case(seed: int = 0) -> Case:

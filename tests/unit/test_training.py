@@ -368,7 +368,7 @@ def test_subset_rules() -> None:
 
 def test_unknown_options_name_the_nearest() -> None:
     with pytest.raises(BadInput, match="Did you mean 'direction'"):
-        methods.parse_options(MethodConfig(name="sarft", options={"directon": "forward"}))
+        MethodConfig(name="sarft", options={"directon": "forward"}).parsed()
     with pytest.raises(BadInput, match="Did you mean 'sarft'"):
         methods.get("saft")
 

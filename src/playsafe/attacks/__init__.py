@@ -47,8 +47,3 @@ class Attack(Protocol):
 
 REGISTRY: Registry[Attack] = AttackConfig.registry
 names, get = REGISTRY.names, REGISTRY.get
-
-
-def parse_options(config: AttackConfig) -> Any:
-    """The validated options of one configured attack."""
-    return config.parsed()

@@ -35,8 +35,3 @@ class Decoder(Protocol):
 
 REGISTRY: Registry[Decoder] = DecodeConfig.registry
 names, get = REGISTRY.names, REGISTRY.get
-
-
-def parse_options(config: DecodeConfig) -> Any:
-    """The validated options of one configured decoder."""
-    return config.parsed()

@@ -36,8 +36,3 @@ class Edit(Protocol):
 
 REGISTRY: Registry[Edit] = EditConfig.registry
 names, get = REGISTRY.names, REGISTRY.get
-
-
-def parse_options(config: EditConfig) -> Any:
-    """The validated options of one configured edit."""
-    return config.parsed()

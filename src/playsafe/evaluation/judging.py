@@ -31,7 +31,7 @@ class Judges:
 
     def __init__(self, config: EvaluationConfig, folder: Path) -> None:
         self._judges = {judge.key: judges.get(judge.name) for judge in config.judges}
-        self._options = {judge.key: judges.parse_options(judge) for judge in config.judges}
+        self._options = {judge.key: judge.parsed() for judge in config.judges}
         self.names = list(self._judges)
         self.identities = {key: judge.identity(self._options[key]) for key, judge in self._judges.items()}
         self._open = cache(lambda key: self._judges[key].open(self._options[key], folder / f"{key}.jsonl"))

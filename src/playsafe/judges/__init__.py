@@ -66,11 +66,6 @@ REGISTRY: Registry[Judge] = JudgeConfig.registry
 names, get = REGISTRY.names, REGISTRY.get
 
 
-def parse_options(config: JudgeConfig) -> Any:
-    """The validated options of one configured judge."""
-    return config.parsed()
-
-
 def verdicts(decide: Decide, items: Sequence[Item], languages: frozenset[str] | None = None) -> list[Verdict]:
     """One verdict per item, in order. Three things are the same for every judge and settled here: an item
     without a reply is an error, a reply that is no usable text is degenerate, and of a suite with a declared

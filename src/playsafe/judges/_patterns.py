@@ -1,9 +1,9 @@
-"""The grammar that the rules read: refusal.yaml, lecture.yaml and scene.yaml, compiled when first asked for.
+"""The grammar that the rules read: refusals.yaml, lecture.yaml and scene.yaml, compiled when first asked for.
 
 A key says what is made of its value, then its name. A bare name is a text that later ones hold as {{NAME}}.
 "any" joins alternatives to such a text, "one" compiles them to one pattern, "each" every one of them,
 "strong" likewise for a language of STRONG. "pattern" compiles a text, "by line" and "as it stands" under
-other flags. Every file knows the texts of refusal.yaml.
+other flags. Every file knows the texts of refusals.yaml.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FLAGS = {"pattern": re.IGNORECASE, "by line": re.MULTILINE, "as it stands": re.
 @cache
 def read(name: str) -> Any:
     """The compiled patterns of a file, by their names."""
-    texts = dict(read("refusal").texts) if name != "refusal" else {}
+    texts = dict(read("refusals").texts) if name != "refusals" else {}
     found: dict[str, Any] = {"texts": texts, "STRONG": {}}
 
     def whole(text: str) -> str:

@@ -29,7 +29,7 @@ from playsafe.judges._patterns import read
 from playsafe.records import Outcome, Verdict
 from playsafe.settings import Section
 
-refusing, lecturing, scenes = read("refusal"), read("lecture"), read("scene")
+refusing, lecturing, scenes = read("refusals"), read("lecture"), read("scene")
 LONGEST = 20_000  # characters judged of a reply
 OPENING = 600  # a strong sign starts within this many characters
 LECTURE = 350  # weak signs lie within this many characters

@@ -71,11 +71,6 @@ REGISTRY: Registry[Method] = MethodConfig.registry
 names, get = REGISTRY.names, REGISTRY.get
 
 
-def parse_options(config: MethodConfig) -> Any:
-    """The validated options of one configured method."""
-    return config.parsed()
-
-
 def loss_of(method: Method, options: Any) -> Loss:
     """The terms of a method's loss."""
     return Loss.of(method.loss(options))

@@ -50,10 +50,7 @@ def fused_ce_kl(
     """total = Σ_n ce_weight_n · CE_n + Σ_n kl_weight_n · KL_n       SaRFT, RBO; λ is in the weights
 
     CE_n = −log p_θ(target_n);  KL_n = KL(p_ref ‖ p_θ) (`forward`) or KL(p_θ ‖ p_ref) (`reverse`), in nats
-    over the full vocabulary. With respect to the logits z of a token, p_θ = softmax(z):
-        ∂CE/∂z = p_θ − onehot(target)
-        ∂KL/∂z = p_θ − p_ref                                 forward
-        ∂KL/∂z = p_θ · (log p_θ − log p_ref − KL)            reverse
+    over the full vocabulary; gradients stand at `_losses_`.
 
     hidden_ND: the policy's final hidden states, after the last norm; z as in `head_logits`, and `softcap` and
         `logit_scale` hold for policy and reference.
@@ -65,22 +62,19 @@ def fused_ce_kl(
 
     Gradients go to hidden_ND, head_weight_VD and bias where they require it (a frozen head gets no buffer),
     none to the reference, none of second order. Each call allows one backward: it scales them in place.
-    Softmax and sums are in float32; products are in the head's type, or in autocast's where it is on.
-    Raises BadInput for shapes that do not fit, a missing reference, a target outside the vocabulary under a
-    weight, an unknown direction, and a chunk or softcap that is not positive.
+    Softmax and sums are in float32, products in the head's or in autocast's type. Raises BadInput for shapes
+    that do not fit, a missing reference, a target outside the vocabulary, an unknown direction or chunk.
     """
     _check_options(direction, softcap, chunk)
-    _check_shapes(
-        hidden_ND, head_weight_VD, target_N=target_N, ce_weight_N=ce_weight_N, kl_weight_N=kl_weight_N
-    )
+    each = {"target_N": target_N, "ce_weight_N": ce_weight_N, "kl_weight_N": kl_weight_N}
+    _check_shapes(hidden_ND, head_weight_VD, **each)
     dtype = math_dtype(head_weight_VD.dtype)
     ce_weight_N = ce_weight_N.detach().to(dtype)
     kl_weight_N = torch.zeros_like(ce_weight_N) if kl_weight_N is None else kl_weight_N.detach().to(dtype)
     target_N = target_N.masked_fill(ce_weight_N == 0, 0)
     check_targets(target_N, len(head_weight_VD))
     kl_rows_M = kl_weight_N.nonzero().squeeze(1)
-    if ref_head_weight_VD is None and ref_bias is None:
-        ref_bias = bias
+    ref_bias = bias if ref_head_weight_VD is None and ref_bias is None else ref_bias
     job = _Job(
         target_N=target_N,
         ce_weight_N=ce_weight_N,
@@ -208,7 +202,13 @@ def _forward(
 def _losses_(
     z_RV: Tensor, ref_RV: Tensor | None, target_R: Tensor, ce_weight_R: Tensor, kl_weight_R: Tensor, job: _Job
 ) -> tuple[Tensor, Tensor]:
-    """CE and KL of R rows of logits z; the gradient to h Wᵀ + b takes the place of z."""
+    """CE and KL of R rows of logits z; the gradient to h Wᵀ + b takes the place of z.
+
+    With respect to the logits z of a token, p_θ = softmax(z):
+        ∂CE/∂z = p_θ − onehot(target)
+        ∂KL/∂z = p_θ − p_ref                                 forward
+        ∂KL/∂z = p_θ · (log p_θ − log p_ref − KL)            reverse
+    """
     logp_RV = z_RV.log_softmax(dim=1)
     ce_R = -logp_RV.gather(1, target_R[:, None]).squeeze(1)
     kl_R, p_RV = torch.zeros_like(ce_R), logp_RV.exp()

@@ -28,13 +28,6 @@ def rbo(
     return ce_sum / ce_count + lam * kl
 
 
-def predicting(mask_BT: Tensor) -> Tensor:
-    """From a mask of tokens to that of the positions that predict them: out[:, t] = mask[:, t+1], then 0."""
-    out_BT = mask_BT.roll(-1, dims=1)
-    out_BT[:, -1] = 0
-    return out_BT
-
-
 def row_mean(marks_BT: Tensor, tokens_B1: Tensor) -> Tensor:
     """w[i,t] = marks[i,t] / (n_i + ε)                                                SaRFT, released code
 

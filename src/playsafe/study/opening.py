@@ -42,7 +42,7 @@ def _open_grid(resident: Resident) -> dict[str, object]:
     streams: dict[str, object] = {}
     for method in [arm.method for arm in resident.arms.values() if arm.method is not None]:
         chosen = methods.get(method.name)
-        loss = loss_of(chosen, methods.parse_options(method))
+        loss = loss_of(chosen, method.parsed())
         streams |= of_loss(chosen, loss, f"methods.{method.key}")
     for one in resident.roles.values():
         role.fitted(resident.material(one), one)

@@ -188,7 +188,7 @@ class Plan:
         """Jobs that make a cell's weights; ids of those that its answers need."""
         arm = cell.arm
         if arm.method is not None:
-            scorer = methods.get(arm.method.name).scorer(methods.parse_options(arm.method))
+            scorer = methods.get(arm.method.name).scorer(arm.method.parsed())
             needs = [self.add_score(cell.role, scorer)] if scorer and cell.role is not None else []
             return [self._add("train", cell, needs)]
         if arm.target is not None or (source := source_of(cell, self.arms)) is None:

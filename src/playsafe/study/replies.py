@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from playsafe import decoders, edits
+from playsafe import decoders
 from playsafe.config import ModelConfig, TargetConfig
 from playsafe.endpoint import Endpoint
 from playsafe.errors import BadInput
@@ -79,7 +79,7 @@ def target_of(resident: Resident, cell: Cell, role: Role | None) -> Target:
     if cell.arm.decode is None:
         model = aligned.model if cell.arm.key == BASE else tuned_model(resident, cell)
         return InProcess(model, aligned.renderer, config)
-    decoder, options = decoders.get(cell.arm.decode.name), decoders.parse_options(cell.arm.decode)
+    decoder, options = decoders.get(cell.arm.decode.name), cell.arm.decode.parsed()
     source = source_of(cell, resident.arms)
     if source is not None and source.arm.decode is not None:
         raise BadInput("an arm that decodes cannot be decoded again.", where=f"arms.{cell.arm.key}")
@@ -116,7 +116,7 @@ def _run(resident: Resident, cell: Cell, role: Role | None) -> RunDir:
         identity = {"schema": SCHEMA, "kind": "run", "target": _identity(resident, arm.target)}
     elif arm.decode is not None:
         source = source_of(cell, resident.arms)
-        options = decoders.parse_options(arm.decode).model_dump()
+        options = arm.decode.parsed().model_dump()
         identity = {**resident.model_identity, "kind": "run", "decode": [arm.decode.name, options]}
         identity["from"] = BASE if source is None else weights_run(resident, source).digest
     elif arm.key == BASE:
@@ -173,9 +173,9 @@ def _about(resident: Resident, cell: Cell, run: RunDir, role: Role | None) -> di
     if arm.method is not None:
         about["options"] = method_of(cell)[1].model_dump(by_alias=True)
     elif arm.edit is not None:
-        about["options"] = {"from": arm.source, **edits.parse_options(arm.edit).model_dump()}
+        about["options"] = {"from": arm.source, **arm.edit.parsed().model_dump()}
     elif arm.decode is not None:
-        about["options"] = {"from": arm.source, **decoders.parse_options(arm.decode).model_dump()}
+        about["options"] = {"from": arm.source, **arm.decode.parsed().model_dump()}
     return about
 
 

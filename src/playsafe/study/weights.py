@@ -64,7 +64,7 @@ def weights_run(resident: Resident, cell: Cell) -> RunDir:
     if cell.arm.edit is not None:
         source = source_of(cell, resident.arms)
         assert source is not None, "the configuration refuses edits of the aligned model"
-        options = edits.parse_options(cell.arm.edit).model_dump()
+        options = cell.arm.edit.parsed().model_dump()
         identity |= {"from": weights_run(resident, source).digest, "edit": [cell.arm.edit.name, options]}
     else:
         method, options = method_of(cell)
@@ -82,7 +82,7 @@ def weights_run(resident: Resident, cell: Cell) -> RunDir:
 def method_of(cell: Cell) -> tuple[Method, Any]:
     """The method of a trained cell and its options."""
     assert cell.arm.method is not None, "the cell is not trained"
-    return methods.get(cell.arm.method.name), methods.parse_options(cell.arm.method)
+    return methods.get(cell.arm.method.name), cell.arm.method.parsed()
 
 
 def train(resident: Resident, cell: Cell, begin: Begin) -> None:
@@ -160,7 +160,7 @@ def edit(resident: Resident, cell: Cell, begin: Begin) -> None:
     state = resident.aligned().model.state_dict() if settings is None else {}
     out = run / given.name
     shutil.copytree(given, out, dirs_exist_ok=True)
-    options, change = edits.parse_options(cell.arm.edit), edits.get(cell.arm.edit.name)
+    options, change = cell.arm.edit.parsed(), edits.get(cell.arm.edit.name)
     files = {path: load_file(path) for path in sorted(given.glob("*.safetensors"))}
     tuned = {name: tensor for tensors in files.values() for name, tensor in tensors.items()}
     made = change.apply(edits.Weights(tuned, state.__getitem__, settings), options)

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PrinterCallback
 
 from playsafe.config import TrainingConfig
 from playsafe.data.rows import Collator, Example
@@ -19,8 +18,8 @@ from playsafe.methods import Method, loss_of
 from playsafe.models.heads import check_head
 from playsafe.models.policy import install
 from playsafe.models.reference import AdapterOff, Bank, Reference, SecondModel
-from playsafe.rundir import is_writer, read_jsonl
-from playsafe.terms import REFERENCE
+from playsafe.rundir import is_writer
+from playsafe.terms import REFERENCE, Loss
 from playsafe.training import checks
 from playsafe.training.arguments import check_settings, training_arguments
 from playsafe.training.trainer import COMPLETE, MethodTrainer, StepLog
@@ -49,33 +48,21 @@ def train(
     Raises BadInput for settings that cannot work and CheckFailed where a self-check does not hold.
     """
     checks.rows_train(examples, end_of_turn)
-    streams = {row.stream.partition(".")[0] for example in examples for row in example}
-    loss = loss_of(method, options).on(*streams)
-    collator = Collator(pad_id, loss)
+    present = {row.stream.partition(".")[0] for example in examples for row in example}
+    loss = loss_of(method, options).on(*present)
+    collator, compared = Collator(pad_id, loss), _compared(loss, examples)
     probe = torch.tensor([examples[0][0].ids], device=model.device)
     check_head(model, probe)
-    rows = [row for example in examples for row in example]
-    compared = [
-        term.name
-        for term in loss.needing(REFERENCE)
-        if any(marks is not None and any(marks) for marks in map(term.marks, rows))
-    ]
     # Initial adapter weights, data order and dropout all follow from the run's seed.
     torch.manual_seed(seed)
     policy_model, reference = _policy(model, config, collator, examples, compared, second_model, probe)
     method.prepare(policy_model, options)
     install(policy_model, loss, partial(method.step, options=options), reference)
-    checkpoint = _last_complete(directory)
-    done = int(checkpoint.name.split("-")[1]) if checkpoint else 0
+    checkpoint, done = _last_complete(directory)
     exact = model.dtype == torch.float32 and not config.bf16
-    log = StepLog(
-        directory / "train.jsonl",
-        done,
-        checks.TermWatch(compared=compared, exact=exact, started=done),
-        progress,
-        (lambda: gaps(policy_model)) if gaps is not None else None,
-        config.gap_steps,
-    )
+    watch = checks.TermWatch(compared=compared, exact=exact, started=done)
+    measure = partial(gaps, policy_model) if gaps is not None else None
+    log = StepLog(directory / "train.jsonl", done, watch, progress, measure, config.gap_steps)
     trainer = MethodTrainer(
         model=policy_model,
         args=training_arguments(config, directory, seed=seed, device=model.device),
@@ -83,9 +70,7 @@ def train(
         data_collator=collator,
         loss=loss,
     )
-    log.step_terms = trainer.step_terms
-    trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(log)
+    log.follow(trainer)
     before = checks.fingerprint(policy_model)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     log.flush()
@@ -96,13 +81,16 @@ def train(
     if config.lora:
         policy_model.unload()  # `model` is the aligned model again
     model.eval()
-    last = (read_jsonl(log.path) or [{}])[-1]
-    return {
-        "steps": trainer.state.global_step,
-        "rows": len(examples),
-        "reference": reference.name if reference else "none",
-        "final": {k: last[k] for k in ("loss", *(term.name for term in loss)) if k in last},
-    }
+    final = log.last("loss", *(term.name for term in loss))
+    about = {"rows": len(examples), "reference": reference.name if reference else "none", "final": final}
+    return {"steps": trainer.state.global_step, **about}
+
+
+def _compared(loss: Loss, examples: Sequence[Example]) -> list[str]:
+    """The terms that compare some row with the reference."""
+    rows = [row for example in examples for row in example]
+    terms = loss.needing(REFERENCE)
+    return [t.name for t in terms if any(marks is not None and any(marks) for marks in map(t.marks, rows))]
 
 
 def _policy(
@@ -144,15 +132,16 @@ def _policy(
     return wrapped, reference
 
 
-def _last_complete(directory: Path) -> Path | None:
-    """The newest checkpoint that was written to its end; unfinished ones are removed."""
-    found = []
+def _last_complete(directory: Path) -> tuple[Path | None, int]:
+    """The newest checkpoint that was written to its end, and its step; unfinished ones are removed."""
+    found: list[tuple[int, Path]] = []
     for path in directory.glob("checkpoint-*"):
         if (path / COMPLETE).exists():
-            found.append(path)
+            found.append((int(path.name.split("-")[1]), path))
         elif is_writer():
             shutil.rmtree(path)
-    return max(found, key=lambda path: int(path.name.split("-")[1]), default=None)
+    step, newest = max(found, default=(0, None))
+    return newest, step
 
 
 def _save(trainer: MethodTrainer, directory: Path, name: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import Trainer, TrainerCallback
+from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from playsafe.rundir import append_jsonl, read_jsonl, write_jsonl
 from playsafe.terms import Loss
@@ -87,6 +87,12 @@ class StepLog(TrainerCallback):
         if probe is not None and done == 0:
             append_jsonl(path, [{"step": 0, **probe()}])
 
+    def follow(self, trainer: MethodTrainer) -> None:
+        """Log this trainer's steps, instead of its own printing."""
+        self.step_terms = trainer.step_terms
+        trainer.remove_callback(PrinterCallback)
+        trainer.add_callback(self)
+
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         terms, weighted = self.step_terms()
         self.watch(state.global_step, terms, weighted)
@@ -105,6 +111,11 @@ class StepLog(TrainerCallback):
         self.flush()  # the log holds every step of a complete checkpoint
         if state.is_world_process_zero:
             (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+
+    def last(self, *names: str) -> dict[str, float]:
+        """The terms of the last step."""
+        line = (read_jsonl(self.path) or [{}])[-1]
+        return {name: line[name] for name in names if name in line}
 
     def flush(self) -> None:
         append_jsonl(self.path, self.pending)
