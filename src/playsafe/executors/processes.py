@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
+
+import torch
 
 from playsafe.config import StudyConfig
 from playsafe.errors import PlaysafeError
 from playsafe.executors import blocked
 from playsafe.progress import Reporter, Silent, quieten
 from playsafe.study.plan import Job, Plan
-from playsafe.study.run import Outcome
+from playsafe.study.resident import Resident
+from playsafe.study.run import Outcome, Worker
 
 TRIES = 3  # a job whose worker died is given to so many
 OPEN = "open"
@@ -159,15 +163,11 @@ class _Told(Silent):
 
 def _serve(connection: Connection, config: StudyConfig, threads: int) -> None:
     """A worker: jobs in, outcomes out, until the parent goes away."""
-    import signal
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(threads)
     quieten()
-    from playsafe.study.resident import Resident
-    from playsafe.study.run import Worker
-
     plan = Plan(config)
     worker: Worker | None = None
     while True:

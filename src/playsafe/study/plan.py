@@ -255,8 +255,3 @@ class _Settings:
 def _kind(suite: Any) -> str | None:
     name = suite.suite or suite.name
     return suite.kind or (catalogue.get(name).kind if name in catalogue.names() else None)
-
-
-def plan(config: StudyConfig) -> Plan:
-    """The jobs of a study. Raises BadInput for what cannot be planned: unknown methods, arms, roles."""
-    return Plan(config)
