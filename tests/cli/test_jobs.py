@@ -270,3 +270,23 @@ def test_targets_stand_beside_trained_arms(tmp_path: Path, capsys: pytest.Captur
     page = (tmp_path / "out" / "report.html").read_text()
     assert "PlaySafe study" in page
     assert "are not finished" not in page
+
+
+@pytest.mark.slow
+def test_whole_models_are_edited_where_the_model_is(tmp_path: Path) -> None:
+    """Full fine-tuning, then nothing of it: the aligned model's replies to the byte, on whatever device."""
+    none = {"name": "none", "from": "sft", "edit": {"name": "interpolate", "options": {"factor": 0}}}
+    config = study(
+        tmp_path,
+        roles={"names": ["Skarn"]},
+        training=SMALL["training"] | {"lora": None, "learning_rate": 1e-3},
+        methods=["sft"],
+        arms=[none],
+    )
+    assert playsafe("run", str(config), "--quiet") == 0
+
+    def replies(run: str) -> list[str]:
+        path = tmp_path / "out" / run / "completions" / "harmful.jsonl"
+        return [row["text"] for row in read_jsonl(path)]
+
+    assert replies("Skarn/none/seed-0") == replies("base") != replies("Skarn/sft/seed-0")

@@ -163,7 +163,7 @@ def edit(resident: Resident, cell: Cell, begin: Begin) -> None:
     options, change = cell.arm.edit.parsed(), edits.get(cell.arm.edit.name)
     files = {path: load_file(path) for path in sorted(given.glob("*.safetensors"))}
     tuned = {name: tensor for tensors in files.values() for name, tensor in tensors.items()}
-    made = change.apply(edits.Weights(tuned, state.__getitem__, settings), options)
+    made = change.apply(edits.Weights(tuned, lambda name: state[name].cpu(), settings), options)
     for path, tensors in files.items():
         save_file({name: made[name].contiguous() for name in tensors}, out / path.name, {"format": "pt"})
     before = read_json(given.parent / DONE)
