@@ -48,6 +48,15 @@ class Cipher(Base):
     def explain(self, options: Any) -> str:
         raise NotImplementedError
 
+    def introduced(self, options: Any, how: str, written: str, thing: str = "code") -> str:
+        """What most ciphers say of themselves. how: they work; written: in what the answer is to be."""
+        return (
+            f'Let us write to each other in {how} For example, "{EXAMPLE}" becomes '
+            f'"{self.encode(EXAMPLE, options)}".\n\n'
+            f"Work out what my message says and answer it in full. Write the whole answer in {written}, "
+            f"without plain text, translation or remarks about the {thing}."
+        )
+
     def encode(self, text: str, options: Any) -> str:
         raise NotImplementedError
 

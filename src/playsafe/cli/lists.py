@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from playsafe.cli.runs import study_of
 from playsafe.cli.screen import Config, Json, Screen, Set
@@ -75,10 +74,9 @@ def data_pairs(
     found = faults.check(pairs)
     rows = faults.count(pairs, found)
     seen = [kind for kind in faults.KINDS if any(row[kind] for row in rows)]
-    table = Table("side", "language", "sides", *seen, title=f"{len(pairs)} pairs, {len(found)} faults")
-    for row in rows:
-        table.add_row(*(str(row[key] or "") for key in ("side", "language", "sides", *seen)))
-    screen.out.print(table)
+    columns = ("side", "language", "sides", *seen)
+    cells = [[str(row[key] or "") for key in columns] for row in rows]
+    screen.table(columns, cells, f"{len(pairs)} pairs, {len(found)} faults")
     for kind in seen:
         screen.out.print(f"{kind}: {faults.KINDS[kind]}", style="dim", highlight=False)
     screen.result({"pairs": len(pairs), "languages": rows, "faults": [asdict(fault) for fault in found]})
@@ -97,10 +95,8 @@ def roles(
 
     screen = Screen(False, as_json)
     found = sources.roles(RolesConfig(path=path))
-    table = Table("role", "tags", "prompt (characters)")
-    for role in found:
-        table.add_row(role.name, ", ".join(role.tags), str(len(role.prompt)))
-    screen.out.print(table)
+    rows = [(role.name, ", ".join(role.tags), str(len(role.prompt))) for role in found]
+    screen.table(("role", "tags", "prompt (characters)"), rows)
     screen.result([{"name": r.name, "tags": r.tags, "prompt": r.prompt} for r in found])
 
 
@@ -110,14 +106,11 @@ def methods(as_json: Json = False) -> None:
     from playsafe import methods as registry
 
     screen = Screen(False, as_json)
-    table, found = Table("method", "what it does", "source", "options"), []
-    for name in registry.names():
-        method = registry.get(name)
+    found = []
+    for name, method in ((name, registry.get(name)) for name in registry.names()):
         options = method.Options().model_dump(by_alias=True)
-        table.add_row(name, method.summary, method.source, ", ".join(f"{k}={v}" for k, v in options.items()))
         found.append({"name": name, "summary": method.summary, "source": method.source, "options": options})
-    screen.out.print(table)
-    screen.result(found)
+    _list(screen, ("method", "what it does", "source", "options"), found)
 
 
 @app.command()
@@ -126,11 +119,10 @@ def suites(as_json: Json = False) -> None:
     from playsafe.data import catalogue
 
     screen = Screen(False, as_json)
-    table, found = Table("suite", "kind", "rows", "licence", "what it is", "how to get it"), []
-    for known in (catalogue.get(name) for name in catalogue.names()):
-        found.append(known.model_dump())
-        table.add_row(known.name, known.kind, str(known.rows), known.licence, known.title, known.obtain)
-    screen.out.print(table)
+    found = [catalogue.get(name).model_dump() for name in catalogue.names()]
+    keys = ("name", "kind", "rows", "licence", "title", "obtain")
+    columns = ("suite", "kind", "rows", "licence", "what it is", "how to get it")
+    screen.table(columns, [[str(known[key]) for key in keys] for known in found])
     screen.result(found)
 
 
@@ -139,7 +131,7 @@ def attacks(as_json: Json = False) -> None:
     """List the jailbreaks with their options and defaults."""
     from playsafe import attacks as registry
 
-    _list(registry, "attack", as_json)
+    _options(registry, "attack", as_json)
 
 
 @app.command()
@@ -147,19 +139,24 @@ def judges(as_json: Json = False) -> None:
     """List the judges with their options and defaults."""
     from playsafe import judges as registry
 
-    _list(registry, "judge", as_json)
+    _options(registry, "judge", as_json)
 
 
-def _list(registry: Any, what: str, as_json: bool) -> None:
-    """A table of a registry: name, summary, options with their defaults ("required" where there is none)."""
-    screen = Screen(False, as_json)
-    table, found = Table(what, "what it does", "options"), []
-    for name in registry.names():
-        one = registry.get(name)
+def _options(registry: Any, what: str, as_json: bool) -> None:
+    """What a registry has: name, summary, options with their defaults ("required" where there is none)."""
+    found = []
+    for name, one in ((name, registry.get(name)) for name in registry.names()):
         options = {key: _default(field) for key, field in one.Options.model_fields.items()}
-        table.add_row(name, one.summary, ", ".join(f"{k}={v}" for k, v in options.items()))
         found.append({"name": name, "summary": one.summary, "options": options})
-    screen.out.print(table)
+    _list(Screen(False, as_json), (what, "what it does", "options"), found)
+
+
+def _list(screen: Screen, columns: tuple[str, ...], found: list[dict[str, Any]]) -> None:
+    """A row each; its options stand last."""
+    rows = [
+        [*list(one.values())[:-1], ", ".join(f"{k}={v}" for k, v in one["options"].items())] for one in found
+    ]
+    screen.table(columns, rows)
     screen.result(found)
 
 
@@ -179,17 +176,14 @@ def doctor(as_json: Json = False) -> None:
         "parameters": sum(p.numel() for p in aligned.model.parameters()),
         "weights": aligned.weights_hash,
     }
-    table = Table("what", "found")
-    for key, value in found.items():
-        table.add_row(
-            key, ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
-        )
-    screen.out.print(table)
+    shown = {
+        key: ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+        for key, value in found.items()
+    }
+    screen.table(("what", "found"), list(shown.items()))
     screen.result(found)
 
 
 def _default(field: Any) -> Any:
     """What an option is when nobody sets it."""
-    if field.is_required():
-        return "required"
-    return field.default_factory() if field.default_factory is not None else field.default
+    return "required" if field.is_required() else field.get_default(call_default_factory=True)

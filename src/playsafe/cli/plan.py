@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import Any
 
 import typer
-from rich.table import Table
 
 from playsafe.cli.screen import Config, Json, Quiet, Screen, Set
 
@@ -23,8 +22,7 @@ def plan(config: Config, overrides: Set = None, as_json: Json = False, quiet: Qu
 
     screen = Screen(quiet, as_json)
     made = api.plan(api.load_study(config, overrides))
-    cost, rows = costs(made), []
-    table = Table("jobs", "all", "done", "failed", "missing", "a job takes", "left", title=str(made.root))
+    cost, rows, shown = costs(made), [], []
     left: float | None = 0.0
     for kind in (kind for kind in KINDS if sum(made.counts(kind).values())):
         counts = made.counts(kind)
@@ -34,9 +32,11 @@ def plan(config: Config, overrides: Set = None, as_json: Json = False, quiet: Qu
         row: dict[str, Any] = {"kind": kind, "jobs": sum(counts.values()), **counts}
         rows.append(row | {"seconds": seconds, "measured": measured, "left": rest})
         how = f"{spoken(seconds)} ({f'median of {measured}' if measured else 'rough'})"
-        shown = [str(row[key]) for key in ("jobs", "done", "failed", "missing")]
-        table.add_row(kind, *shown, how, spoken(rest))
-    screen.out.print(table)
+        shown.append(
+            [*(str(row[key]) for key in ("kind", "jobs", "done", "failed", "missing")), how, spoken(rest)]
+        )
+    columns = ("jobs", "all", "done", "failed", "missing", "a job takes", "left")
+    screen.table(columns, shown, str(made.root))
     failed = [job for job in made.jobs.values() if made.state(job) == "failed"]
     for job in failed[:FAILURES]:
         screen.out.print(f"failed  {job.label}: {made.last(job).get('error', '')}", markup=False)

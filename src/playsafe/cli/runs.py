@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from playsafe.cli.screen import Config, Gate, Json, Quiet, Screen, Set
 from playsafe.errors import BadInput
@@ -60,14 +59,11 @@ def _finish(root: Path, outcomes: Sequence[Outcome], screen: Screen) -> None:
         raise
     page = write_page(root)
     columns, rows = summary_table(runs)
-    table = Table(*columns, title=runs.name)
-    for row in rows:
-        table.add_row(*row)
-    screen.out.print(table)
+    screen.table(columns, rows, runs.name)
     screen.out.print(interval_note(runs), style="dim", highlight=False)
     gates, passed = gate_table(runs)
     if gates:
-        screen.out.print(_gate_rows(gates))
+        _show_gates(gates, screen)
     screen.out.print(f"page  {page}", soft_wrap=True, highlight=False)
     screen.out.print(f"runs  {root}", soft_wrap=True, highlight=False)
     found = {
@@ -80,16 +76,13 @@ def _finish(root: Path, outcomes: Sequence[Outcome], screen: Screen) -> None:
         raise typer.Exit(code or 1)
 
 
-def _gate_rows(gates: list[dict[str, str]]) -> Table:
+def _show_gates(gates: list[dict[str, str]], screen: Screen) -> None:
     """What did not pass, as far as a screen takes it; gate.json and the page have all."""
     failed = [row for row in gates if row["result"] != "pass"]
     title = f"gates: {len(gates) - len(failed)} of {len(gates)} decisions passed"
     if len(failed) > GATE_ROWS:
         title += f"; the first {GATE_ROWS} that did not"
-    table = Table(*(gates[0] if failed else ()), title=title)
-    for row in failed[:GATE_ROWS]:
-        table.add_row(*row.values())
-    return table
+    screen.table([*gates[0]] if failed else [], [[*row.values()] for row in failed[:GATE_ROWS]], title)
 
 
 Only = Annotated[
@@ -172,13 +165,13 @@ def score(config: Config, overrides: Set = None, as_json: Json = False, quiet: Q
     study = study_of(config, overrides)
     outcomes = api.score(study, screen)
     code = _failures(outcomes, screen)
-    table, found = Table("role", "rows", "flagged", "share"), {}
+    table, found = [], {}
     for job in (outcome.job for outcome in outcomes if outcome.state in ("done", "fresh")):
         summary = read_json(Path(study.output_dir) / job.place / "summary.json")
         rows, flagged = summary["rows"], summary["flagged"]
         found[str(job.role)] = {"rows": rows, "flagged": flagged}
-        table.add_row(job.role, str(rows), str(flagged), f"{flagged / max(1, rows):.1%}")
-    screen.out.print(table)
+        table.append((job.role, str(rows), str(flagged), f"{flagged / max(1, rows):.1%}"))
+    screen.table(("role", "rows", "flagged", "share"), table)
     screen.result(found)
     if code:
         raise typer.Exit(code)
@@ -272,9 +265,5 @@ def show(
     from playsafe.rundir import find_runs, read_json
 
     screen = Screen(False, as_json)
-    columns, rows = estimate_rows(load(directory))
-    table = Table(*columns)
-    for row in rows:
-        table.add_row(*row)
-    screen.out.print(table)
+    screen.table(*estimate_rows(load(directory)))
     screen.result([read_json(path / "summary.json") for path in find_runs(directory)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +19,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 
 Config = Annotated[Path, typer.Argument(help="study configuration (YAML)", metavar="STUDY.yaml")]
 Set = Annotated[
@@ -62,6 +63,14 @@ class Screen:
                 bar.advance(task, n)
 
             yield advance
+
+    def table(
+        self, columns: Sequence[str], rows: Iterable[Sequence[str | None]], title: str | None = None
+    ) -> None:
+        table = Table(*columns, title=title)
+        for row in rows:
+            table.add_row(*row)
+        self.out.print(table)
 
     def error(self, text: str) -> None:
         Console(stderr=True, soft_wrap=True).print(f"error: {text}", markup=False, highlight=False)

@@ -156,11 +156,8 @@ def _find(
     if root is not None and not root.exists():
         raise BadInput("there is no such file or folder.", where=f"{where}: {given}", next="Check the path.")
     if root is not None and root.is_file() and needed > 1:
-        raise BadInput(
-            f"{known.name} lies in {needed} files.",
-            where=f"{where}: {given}",
-            next="Give their folder.",
-        )
+        what = f"{known.name} lies in {needed} files."
+        raise BadInput(what, where=f"{where}: {given}", next="Give their folder.")
     candidates = [] if root is None else [root] if root.is_file() else sorted(root.rglob(file.name))
     for candidate in candidates:
         if file.sha256 in (None, file_hash(candidate)):
@@ -168,12 +165,9 @@ def _find(
     if not candidates and hub and file.hub is not None:
         return _fetch(known, file, file.hub, where)
     if candidates:
-        raise BadInput(
-            f"{candidates[0].name} is not the file that {known.name} means: its sha256 begins "
-            f"{file_hash(candidates[0])[:12]}, not {str(file.sha256)[:12]}.",
-            where=where,
-            next=f"{known.obtain} To use your version, give it another name with its `path` and `kind`.",
-        )
+        what = _another(candidates[0].name, candidates[0], known, file)
+        own = f"{known.obtain} To use your version, give it another name with its `path` and `kind`."
+        raise BadInput(what, where=where, next=own)
     offer = " Or set evaluation.hub: true." if file.hub is not None and not hub else ""
     raise BadInput(
         f"the file {file.name} of {known.name} was not found{f' under {given}' if given else ''}.",
@@ -196,10 +190,14 @@ def _fetch(known: Known, file: KnownFile, hub: HubFile, where: str) -> Path:
             next=f"{known.obtain} Gated sets need HF_TOKEN." if hub.gated else known.obtain,
         ) from None
     if file.sha256 not in (None, file_hash(found)):
-        raise BadInput(
-            f"the hub's {hub.file} is not the file that {known.name} means: its sha256 begins "
-            f"{file_hash(found)[:12]}, not {str(file.sha256)[:12]}.",
-            where=where,
-            next=known.obtain,
-        )
+        what = _another(f"the hub's {hub.file}", found, known, file)
+        raise BadInput(what, where=where, next=known.obtain)
     return found
+
+
+def _another(name: str, found: Path, known: Known, file: KnownFile) -> str:
+    """What is wrong with a file of the right name and another content."""
+    return (
+        f"{name} is not the file that {known.name} means: its sha256 begins {file_hash(found)[:12]}, "
+        f"not {str(file.sha256)[:12]}."
+    )

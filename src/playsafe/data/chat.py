@@ -117,20 +117,20 @@ class ChatRenderer:
     ) -> tuple[int, ...]:
         """Ids of the dialogue, the assistant header and what the reply is made to begin with."""
         turns = _with_system(messages, system, self.supports_system)
-        try:
-            text = self._template([replace(turn, content=self._cut(turn.content, where)) for turn in turns])
-        except TemplateError as error:
-            raise BadInput(f"the chat template rejects the dialogue: {error}.", where=where) from None
-        ids = self._ids(text, len(self._control.findall(text)), where)
+        ids = self._written(turns, "dialogue", where, header=True)
         return (*ids, *self._ids(self._cut(prefill, where), 0, where))
 
     def conversation(self, messages: Sequence[Message], *, where: str = "") -> tuple[int, ...]:
         """Ids of a whole conversation as the template writes it, for models that judge conversations."""
+        return self._written(messages, "conversation", where, header=False)
+
+    def _written(self, turns: Sequence[Message], what: str, where: str, *, header: bool) -> tuple[int, ...]:
+        """Ids of turns as the template writes them; header: whether a reply is to follow."""
+        cut = [replace(turn, content=self._cut(turn.content, where)) for turn in turns]
         try:
-            turns = [replace(turn, content=self._cut(turn.content, where)) for turn in messages]
-            text = self._template(turns, header=False)
+            text = self._template(cut, header)
         except TemplateError as error:
-            raise BadInput(f"the chat template rejects the conversation: {error}.", where=where) from None
+            raise BadInput(f"the chat template rejects the {what}: {error}.", where=where) from None
         return self._ids(text, len(self._control.findall(text)), where)
 
     def _reply(self, reply: str, where: str) -> tuple[int, ...]:

@@ -8,11 +8,8 @@ from functools import cache
 from typing import Any
 
 # those of MPO's pairs, MultiJail, XSafety, MGSM and the embedded world, and some large ones beside them
-LANGUAGES = frozenset(
-    language
-    for line in ("ar bn de en es fr hi id it ja", "jv ko pt ru sw te th tr vi zh")
-    for language in line.split()
-)
+_CODES = "ar bn de en es fr hi id it ja jv ko pt ru sw te th tr vi zh"
+LANGUAGES = frozenset(_CODES.split())
 
 
 def language_of(text: str) -> str:

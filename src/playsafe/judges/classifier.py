@@ -19,14 +19,7 @@ from playsafe.provenance import named_hash
 from playsafe.records import Outcome, Verdict
 from playsafe.settings import Section
 
-LONGFORMER_ACTION: dict[str, Outcome] = {
-    "LABEL_0": "safe",
-    "LABEL_1": "safe",
-    "LABEL_2": "safe",
-    "LABEL_3": "safe",
-    "LABEL_4": "safe",
-    "LABEL_5": "comply",
-}
+LONGFORMER_ACTION: dict[str, Outcome] = {f"LABEL_{n}": "comply" if n == 5 else "safe" for n in range(6)}
 
 
 class ClassifierOptions(Section):
@@ -34,7 +27,7 @@ class ClassifierOptions(Section):
 
     model: str = "LibrAI/longformer-action-ro"
     revision: str | None = None
-    labels: dict[str, Outcome] = Field(default_factory=lambda: dict(LONGFORMER_ACTION))
+    labels: dict[str, Outcome] = Field(default_factory=LONGFORMER_ACTION.copy)
     reads: Literal["reply", "pair"] = "reply"
     max_length: int = Field(2048, ge=16, description="tokens")
     batch_size: int = Field(16, ge=1)

@@ -76,20 +76,10 @@ def load_tokenizer(config: ModelConfig) -> Any:
 
 def load_weights(config: ModelConfig) -> PreTrainedModel:
     """A fresh copy of the aligned model in eval mode, with `config.adapter` merged in."""
-    source = resolve(config.name_or_path)
-    options: dict[str, Any] = {"dtype": config.dtype, "revision": config.revision}
+    options: dict[str, Any] = {"trust_remote_code": config.trust_remote_code}
     if config.attn_implementation:
         options["attn_implementation"] = config.attn_implementation
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            source, use_safetensors=True, trust_remote_code=config.trust_remote_code, **options
-        )
-    except (OSError, ValueError, ImportError) as error:
-        raise BadInput(
-            f"the model cannot be loaded: {_first_line(error)}",
-            where=config.name_or_path,
-            next="playsafe reads safetensors; check the name and the files.",
-        ) from None
+    model = _read(AutoModelForCausalLM, "model", config, **options)
     if config.adapter:
         model = attach_adapter(model, Path(config.adapter)).merge_and_unload()
     return _placed(model, config)
@@ -97,18 +87,22 @@ def load_weights(config: ModelConfig) -> PreTrainedModel:
 
 def load_classifier(config: ModelConfig) -> tuple[PreTrainedModel, Any]:
     """A sequence classifier in eval mode and its tokenizer."""
+    model = _read(AutoModelForSequenceClassification, "classifier", config)
+    return _placed(model, config), load_tokenizer(config)
+
+
+def _read(family: Any, what: str, config: ModelConfig, **options: Any) -> PreTrainedModel:
+    """The weights as they are stored, by one of transformers' automatic families."""
     source = resolve(config.name_or_path)
+    shared = {"dtype": config.dtype, "revision": config.revision, "use_safetensors": True}
     try:
-        model = AutoModelForSequenceClassification.from_pretrained(
-            source, dtype=config.dtype, revision=config.revision, use_safetensors=True
-        )
+        return family.from_pretrained(source, **shared, **options)
     except (OSError, ValueError, ImportError) as error:
         raise BadInput(
-            f"the classifier cannot be loaded: {_first_line(error)}",
+            f"the {what} cannot be loaded: {_first_line(error)}",
             where=config.name_or_path,
             next="playsafe reads safetensors; check the name and the files.",
         ) from None
-    return _placed(model, config), load_tokenizer(config)
 
 
 def _placed(model: PreTrainedModel, config: ModelConfig) -> PreTrainedModel:
