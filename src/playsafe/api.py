@@ -93,8 +93,12 @@ def _execute(
     reporter: Reporter | None,
     part: str = "",
 ) -> list[Outcome]:
+    chosen = executors.get(executor)
+    if workers is not None and not chosen.parallel:
+        raise BadInput(
+            f"{executor} works in one process.", where="--workers", next="Add --executor processes."
+        )
     with locked(made.root, name=part):
-        chosen = executors.get(executor)
         return chosen.execute(made, jobs, workers or os.cpu_count() or 1, reporter or Silent())
 
 

@@ -20,6 +20,8 @@ from conftest import playsafe
 from playsafe import api
 from playsafe.config import load_study
 from playsafe.errors import BadInput
+from playsafe.executors import processes
+from playsafe.progress import Silent
 from playsafe.rundir import EVENTS, locked, read_json, read_jsonl, write_json
 from playsafe.study.plan import Plan
 
@@ -251,6 +253,26 @@ def test_a_lock_is_taken_whatever_lies_there(tmp_path: Path) -> None:
     write_json(tmp_path / ".lock", {"pid": 1})
     with locked(tmp_path), pytest.raises(BadInput, match="another process"), locked(tmp_path):
         pass
+
+
+def test_workers_that_nobody_heeds_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="here works in one process"):
+        api.run(load_study(study(tmp_path)), workers=2)
+
+
+@pytest.mark.slow
+def test_a_worker_that_died_while_it_waited_is_replaced(tmp_path: Path) -> None:
+    plan = api.plan(load_study(study(tmp_path)))
+    pool = processes._Pool(plan, plan.select(["score"]), 1, Silent())
+    pool._start()
+    dead = pool.idle[0][1]
+    dead.kill()
+    dead.join()
+    try:
+        found = pool.work()  # two jobs: one for its own worker, one for the dead one
+    finally:
+        pool.end()
+    assert [outcome.state for outcome in found] == ["done", "done"]
 
 
 @pytest.mark.slow

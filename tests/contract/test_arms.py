@@ -56,6 +56,13 @@ def test_the_folder_is_the_registry(name: str) -> None:
         ([{"name": "a", "from": "base", "edit": "interpolate"}], "no trained weights to edit"),
         ([{"name": "a", "from": "b", "edit": "interpolate"}], "no arm 'b' stands before"),
         ([{"name": "sft", "from": "sarft", "decode": "guidance"}], "two arms are called 'sft'"),
+        (
+            [
+                {"name": "a", "from": "sft", "decode": "guidance"},
+                {"name": "b", "from": "a", "decode": "guidance"},
+            ],
+            "no weights of its own",
+        ),
     ],
 )
 def test_arms_that_cannot_be(arms: list[dict[str, Any]], message: str) -> None:
@@ -101,11 +108,16 @@ def test_interpolation_of_an_adapter_is_that_of_the_merged_weights(factor: float
     assert torch.equal(logits(dense), logits(base)) == (factor == 0)
 
 
-def test_interpolation_of_a_whole_model() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_interpolation_of_a_whole_model(dtype: torch.dtype) -> None:
     edit = edits.get("interpolate")
-    tuned, base = {"w": torch.tensor([3.0, 5.0])}, {"w": torch.tensor([1.0, 1.0])}
+    tuned, base = (
+        {"w": torch.tensor([3.0, 5.0], dtype=dtype)},
+        {"w": torch.tensor([1.0, 1.0], dtype=dtype)},
+    )
     made = edit.apply(Weights(tuned, base.__getitem__, None), edit.Options(factor=0.25))
     assert made["w"].tolist() == [1.5, 2.0]
+    assert made["w"].dtype == dtype
 
 
 def test_what_is_no_plain_adapter_is_refused() -> None:
@@ -205,5 +217,5 @@ def test_guidance_needs_what_it_leads_away_from() -> None:
     assert decoder.contexts(None, GuidanceOptions(against="text", text="Be bad.")) == ["Be bad."]
     with pytest.raises(BadInput, match="without a role there is no unsafe prompt"):
         decoder.contexts(None, GuidanceOptions())
-    with pytest.raises(BadInput, match="goes with"):
+    with pytest.raises(ValidationError, match="goes with"):
         decoder.contexts(ROLE, GuidanceOptions(text="Be bad."))

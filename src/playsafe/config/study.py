@@ -67,11 +67,14 @@ class StudyConfig(Section):
     @model_validator(mode="after")
     def _arms_in_order(self) -> StudyConfig:
         known = ["base", *(method.key for method in self.methods)]
+        decoded = {arm.name for arm in self.arms if arm.decode is not None}
         for arm in self.arms:
             if slug(arm.name) in map(slug, known):
                 raise ValueError(f"two arms are called {arm.name!r}")
             if arm.source is not None and arm.source not in known:
                 raise ValueError(f"no arm {arm.source!r} stands before {arm.name!r}, which is made from it")
+            if arm.source in decoded:
+                raise ValueError(f"{arm.name!r} is made from {arm.source!r}, which has no weights of its own")
             known.append(arm.name)
         return self
 

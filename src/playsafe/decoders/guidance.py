@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from playsafe.errors import BadInput
 from playsafe.records import Role
@@ -28,6 +28,12 @@ class GuidanceOptions(Section):
     against: Literal["unsafe", "role", "none", "text"] = "unsafe"
     text: str | None = None
 
+    @model_validator(mode="after")
+    def _text_where_asked(self) -> GuidanceOptions:
+        if (self.against == "text") != (self.text is not None):
+            raise ValueError("`text` goes with `against: text`")
+        return self
+
 
 class Guidance:
     name = "guidance"
@@ -36,8 +42,6 @@ class Guidance:
     Options = GuidanceOptions
 
     def contexts(self, role: Role | None, options: GuidanceOptions) -> Sequence[str | None]:
-        if (options.against == "text") != (options.text is not None):
-            raise BadInput("`text` goes with `against: text`.", where="arms.decode guidance")
         if options.against in ("unsafe", "role") and role is None:
             raise BadInput(
                 f"without a role there is no {options.against} prompt to lead away from.",

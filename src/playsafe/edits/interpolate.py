@@ -33,7 +33,9 @@ class Interpolate:
     def apply(self, weights: Weights, options: InterpolateOptions) -> dict[str, Tensor]:
         f = options.factor
         if weights.lora is None:
-            return {k: weights.base(k).lerp(w.float(), f).to(w.dtype) for k, w in weights.tuned.items()}
+            return {
+                k: weights.base(k).float().lerp(w.float(), f).to(w.dtype) for k, w in weights.tuned.items()
+            }
         other = sorted(k for k in weights.tuned if "lora_A" not in k and "lora_B" not in k)
         if weights.lora.get("use_dora") or other:
             raise BadInput(

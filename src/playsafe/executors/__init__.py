@@ -18,6 +18,7 @@ class Executor(Protocol):
 
     name: str
     summary: str
+    parallel: bool  # whether it heeds `workers`
 
     def execute(self, plan: Plan, jobs: Sequence[Job], workers: int, reporter: Reporter) -> list[Outcome]:
         """Open the study, then do the jobs, those that others need first. A job that fails is an outcome, and

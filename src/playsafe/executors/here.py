@@ -14,6 +14,7 @@ from playsafe.study.run import Outcome, Worker
 class Here:
     name = "here"
     summary = "one job after the other, in this process"
+    parallel = False
 
     def execute(self, plan: Plan, jobs: Sequence[Job], workers: int, reporter: Reporter) -> list[Outcome]:
         worker = Worker(plan, Resident(plan.config, reporter))

@@ -5,6 +5,7 @@ A worker that dies gives its job back, which another one does; workers end when 
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -30,6 +31,7 @@ OPEN = "open"
 class Processes:
     name = "processes"
     summary = "several processes on this machine, one resident model each"
+    parallel = True
 
     def execute(self, plan: Plan, jobs: Sequence[Job], workers: int, reporter: Reporter) -> list[Outcome]:
         pool = _Pool(plan, jobs, workers, reporter)
@@ -85,8 +87,9 @@ class _Pool:
         self.idle.append((ours, process))
 
     def _give(self, connection: Connection, process: Any, job: Job | None) -> None:
-        connection.send(OPEN if job is None else job.id)
         self.busy[connection] = (process, job)
+        with contextlib.suppress(OSError):  # it died idle: `_hear` finds the end of its pipe
+            connection.send(OPEN if job is None else job.id)
 
     def _hand_out(self) -> None:
         """Give every idle worker the first job that is ready; jobs whose needs failed are over."""

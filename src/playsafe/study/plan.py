@@ -194,7 +194,7 @@ class Plan:
         if arm.target is not None or (source := source_of(cell, self.arms)) is None:
             return []
         kind = "edit" if source.arm.edit is not None else "train"
-        needs = [f"{kind}:{source.place}"] if source.arm.decode is None else []
+        needs = [f"{kind}:{source.place}"]
         return [self._add("edit", cell, needs)] if arm.edit is not None else needs
 
     def _evaluate(self, cell: Cell, needs: Sequence[str]) -> None:

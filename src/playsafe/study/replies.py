@@ -81,8 +81,6 @@ def target_of(resident: Resident, cell: Cell, role: Role | None) -> Target:
         return InProcess(model, aligned.renderer, config)
     decoder, options = decoders.get(cell.arm.decode.name), cell.arm.decode.parsed()
     source = source_of(cell, resident.arms)
-    if source is not None and source.arm.decode is not None:
-        raise BadInput("an arm that decodes cannot be decoded again.", where=f"arms.{cell.arm.key}")
     model = aligned.model if source is None else tuned_model(resident, source)
     contexts = decoder.contexts(role, options)
     return InProcess(

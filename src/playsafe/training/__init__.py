@@ -148,8 +148,7 @@ def _save(trainer: MethodTrainer, directory: Path, name: str) -> None:
     """The weights; checkpoints are not needed any more."""
     trainer.save_model(str(directory / name))
     if trainer.is_world_process_zero():
-        (directory / name / "training_args.bin").unlink(
-            missing_ok=True
-        )  # a pickle; config.yaml says the same
+        # a pickle; config.yaml says the same
+        (directory / name / "training_args.bin").unlink(missing_ok=True)
         for left in directory.glob("checkpoint-*"):
             shutil.rmtree(left)
