@@ -20,7 +20,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from environment import describe
 from playsafe.data.chat import Rendered
-from playsafe.scoring import logprobs
+from playsafe.likelihood import logprobs
 
 PROMPT, TURN, REPLY, VOCABULARY = 300, 50, 90, 8192
 

@@ -14,7 +14,7 @@ from typing import Any
 from playsafe.data.chat import ChatRenderer
 from playsafe.models.reference import evaluating
 from playsafe.records import LogProb, Prompt
-from playsafe.scoring import logprobs
+from playsafe.likelihood import logprobs
 
 
 def likelihoods(

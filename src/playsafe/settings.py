@@ -15,7 +15,7 @@ from playsafe.errors import BadInput, nearest
 class Section(BaseModel):
     """Part of a configuration; unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 AnySection = TypeVar("AnySection", bound=Section)

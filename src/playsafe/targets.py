@@ -12,6 +12,7 @@ from playsafe.data.files import Row, read_rows, string
 from playsafe.endpoint import Endpoint
 from playsafe.errors import BadInput
 from playsafe.gap import likelihoods
+from playsafe.models.adapters import detach
 from playsafe.models.generate import generate
 from playsafe.models.guided import Combine
 from playsafe.records import Completion, LogProb, Message, Prompt
@@ -88,7 +89,7 @@ class InProcess:
         from peft import PeftModel
 
         if isinstance(self.model, PeftModel):
-            self.model.unload()  # the base is shared: without the adapter it is the frozen model again
+            detach(self.model)
 
 
 class Server:

@@ -15,7 +15,7 @@ from typing import Any
 from playsafe.data.chat import ChatRenderer
 from playsafe.records import Completion, LogProb, Prompt, Role, Voice
 from playsafe.rundir import digest
-from playsafe.scoring import logprobs
+from playsafe.likelihood import logprobs
 
 Exchange = tuple[Prompt, Completion]
 

@@ -13,7 +13,8 @@ import torch
 from playsafe.data.chat import Rendered
 from playsafe.objectives import mean_logprob, rds_gap
 from playsafe.records import Score
-from playsafe.scoring import logprobs, score_rows
+from playsafe.likelihood import logprobs
+from playsafe.scoring import score_rows
 
 
 def rows(count: int = 9, prefix: int = 40) -> list[Rendered]:

@@ -129,7 +129,7 @@ CASES = [  # what is set; where it has no effect, where it has one; the key and 
         {"training": {"lr_scheduler_type": "constant"}},
         {"training": {"lr_scheduler_type": "cosine"}},
         "training.warmup_steps",
-        "another schedule",
+        "a schedule that warms up",
     ),
     (
         {},

@@ -50,7 +50,8 @@ def gap(
     suites = sources.pair_suites(path, language, limit)
     quieten()
     from playsafe.gap import gaps
-    from playsafe.models.loading import attach_adapter, load_aligned
+    from playsafe.models.adapters import attach_adapter
+    from playsafe.models.loading import load_aligned
 
     other = {"name_or_path": model, "adapter": None, "revision": None}
     aligned = load_aligned(study.model if model is None else study.model.model_copy(update=other))

@@ -121,7 +121,10 @@ HELD_TO = Matters(
     lambda own, uses: uses.reference or (own.lora and isinstance(own.lora.init_lora_weights, str)),
     "a method that needs a reference",
 )
-SCHEDULED = Matters(lambda own, uses: own.lr_scheduler_type != "constant", "another schedule than 'constant'")
+SCHEDULED = Matters(
+    lambda own, uses: own.lr_scheduler_type not in ("constant", "reduce_lr_on_plateau", "greedy"),
+    "a schedule that warms up, as 'constant' does not",
+)
 GAPS = Matters(lambda own, uses: own.gap_steps > 0, "gap_steps above 0")
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from playsafe.errors import CheckFailed
+from playsafe.errors import BadInput, CheckFailed
 
 
 class Head(NamedTuple):
@@ -29,20 +29,40 @@ class Head(NamedTuple):
 
 
 def causal_lm(model: Any) -> Any:
-    """The causal language model inside a PEFT wrapper, or the model itself."""
-    return model.get_base_model() if hasattr(model, "peft_config") else model
+    """The causal language model inside a PEFT wrapper, or the model itself. CheckFailed where the adapter
+    does not lie in its layers."""
+    if not hasattr(model, "peft_config"):
+        return model
+    if model.active_peft_config.is_prompt_learning:
+        raise CheckFailed("the adapter is one of virtual tokens.", where=type(model).__name__)
+    return model.get_base_model()
 
 
 def head_of(model: Any) -> Head:
+    """The head; CheckFailed where an adapter sits on it, which its weight does not show."""
     inner = causal_lm(model)
     config = inner.config.get_text_config()
     output = inner.get_output_embeddings()
+    if hasattr(output, "base_layer") or hasattr(output, "token_adapter"):
+        raise CheckFailed("an adapter sits on the language-model head.", where=type(inner).__name__)
     scale = float(getattr(config, "logit_scale", 1.0) or 1.0) / float(
         getattr(config, "logits_scaling", 1.0) or 1.0
     )
     return Head(
         output.weight, getattr(output, "bias", None), getattr(config, "final_logit_softcapping", None), scale
     )
+
+
+def refuse_on_head(model: Any) -> None:
+    """BadInput where the model under training has an adapter on its head."""
+    try:
+        head_of(model)
+    except CheckFailed as error:
+        raise BadInput(
+            f"{error.what} The loss works on the head's own weight.",
+            where="training.lora.target_modules",
+            next="Name modules of the decoder's layers, for example [q_proj, v_proj].",
+        ) from None
 
 
 def hidden_states(model: Any, ids_BT: Tensor, attention_BT: Tensor, **more: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The only place that calls `from_pretrained`: base models, adapters, tokenizers."""
+"""Base models, classifiers and tokenizers from disk or hub: whole, finite, or refused by name."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
@@ -18,12 +19,10 @@ from transformers import (
 from playsafe.config import ModelConfig
 from playsafe.data.chat import ChatRenderer
 from playsafe.errors import BadInput
+from playsafe.models.adapters import merge_adapter
+from playsafe.models.integrity import refuse_infinite, refuse_other_architecture, refuse_unloaded
 from playsafe.provenance import model_hash
-from playsafe.rundir import read_json
 from playsafe.tiny import MODEL_DIR
-
-# initialisations that change the base weights, so that "adapter off" is not the original model
-BASE_CHANGING_INITS = ("pissa", "olora", "corda", "kasa", "loftq", "eva", "lora_ga")
 
 
 @dataclass
@@ -81,7 +80,7 @@ def load_weights(config: ModelConfig) -> PreTrainedModel:
         options["attn_implementation"] = config.attn_implementation
     model = _read(AutoModelForCausalLM, "model", config, **options)
     if config.adapter:
-        model = attach_adapter(model, Path(config.adapter)).merge_and_unload()
+        model = merge_adapter(model, Path(config.adapter))
     return _placed(model, config)
 
 
@@ -96,13 +95,17 @@ def _read(family: Any, what: str, config: ModelConfig, **options: Any) -> PreTra
     source = resolve(config.name_or_path)
     shared = {"dtype": config.dtype, "revision": config.revision, "use_safetensors": True}
     try:
-        return family.from_pretrained(source, **shared, **options)
-    except (OSError, ValueError, ImportError) as error:
+        model, info = family.from_pretrained(source, output_loading_info=True, **shared, **options)
+    except (OSError, ValueError, ImportError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
         raise BadInput(
             f"the {what} cannot be loaded: {_first_line(error)}",
             where=config.name_or_path,
             next="playsafe reads safetensors; check the name and the files.",
         ) from None
+    refuse_unloaded(info, config.name_or_path)
+    refuse_other_architecture(model, config.name_or_path)
+    refuse_infinite(model.state_dict().items(), config.name_or_path)
+    return model
 
 
 def _placed(model: PreTrainedModel, config: ModelConfig) -> PreTrainedModel:
@@ -131,44 +134,6 @@ def load_aligned(config: ModelConfig, *, chat_template: str | None = None) -> Al
     stop = model.generation_config.eos_token_id if model.generation_config else None
     stop_ids = stop if isinstance(stop, list) else [stop] if stop is not None else []
     return Aligned(model, tokenizer, ChatRenderer(tokenizer, stop_ids), config, _weights_hash(config, model))
-
-
-def attach_adapter(model: PreTrainedModel, directory: Path) -> Any:
-    """A PEFT model with the adapter of `directory`; refuses adapters that rest on changed base weights."""
-    from peft import PeftModel
-
-    if not (directory / "adapter_config.json").exists():
-        raise BadInput(
-            "no adapter_config.json.", where=str(directory), next="Point at a PEFT adapter directory."
-        )
-    settings = read_json(directory / "adapter_config.json")
-    refuse_base_changing(settings.get("init_lora_weights"), str(directory))
-    if not (directory / "adapter_model.safetensors").exists():
-        raise BadInput(
-            "no adapter_model.safetensors.",
-            where=str(directory),
-            next="playsafe reads no pickled weights; save the adapter with safe_serialization.",
-        )
-    try:
-        return PeftModel.from_pretrained(model, str(directory)).eval()
-    except (RuntimeError, ValueError, TypeError) as error:
-        raise BadInput(
-            f"the adapter does not fit the model: {_first_line(error)}",
-            where=str(directory),
-            next=f"It names {settings.get('base_model_name_or_path')!r} as its base.",
-        ) from None
-
-
-def refuse_base_changing(init: Any, where: str) -> None:
-    """Refuse adapters whose initialisation changed the base weights: switched off, they are no reference."""
-    if isinstance(init, str) and init.lower().startswith(BASE_CHANGING_INITS):
-        raise BadInput(
-            f"init_lora_weights={init!r} changes the base weights: with the adapter off the model is not the "
-            "original one, so there is no reference policy.",
-            where=where,
-            allowed="true, 'gaussian', 'orthogonal'",
-            next="Merge the adapter into its base and use the merged model.",
-        )
 
 
 def _device(name: str) -> str:

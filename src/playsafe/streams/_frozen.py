@@ -21,7 +21,7 @@ from playsafe.data.rows import Collator, Row
 from playsafe.models.heads import hidden_states
 from playsafe.objectives import pooled
 from playsafe.rundir import is_writer
-from playsafe.scoring import logprobs
+from playsafe.likelihood import logprobs
 from playsafe.terms import Loss, held
 
 TOKENS = 8192  # in a batch of held rows

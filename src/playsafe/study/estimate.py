@@ -43,7 +43,8 @@ def memory(config: StudyConfig) -> float | None:
     parameters, size = model_size(config)
     if parameters is None:
         return None
-    return parameters * (size + (0 if config.training.lora is not None else 3 * 4))
+    # under full fine-tuning weights, gradients and the two moments of Adam are float32
+    return parameters * (size if config.training.lora is not None else 4 * 4)
 
 
 def model_size(config: StudyConfig) -> tuple[float | None, int]:

@@ -11,7 +11,8 @@ from playsafe.config import ModelConfig, TargetConfig
 from playsafe.endpoint import Endpoint
 from playsafe.errors import BadInput
 from playsafe.evaluation import Begin
-from playsafe.models.loading import Aligned, attach_adapter, load_aligned
+from playsafe.models.adapters import attach_adapter, differences
+from playsafe.models.loading import Aligned, load_aligned, resolve
 from playsafe.probes import ProbeSet
 from playsafe.provenance import environment, file_hash, model_hash, named_hash
 from playsafe.records import Role

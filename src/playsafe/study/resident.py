@@ -12,6 +12,7 @@ from playsafe.config import StudyConfig
 from playsafe.errors import BadInput
 from playsafe.evaluation import Evaluator
 from playsafe.gap import GapProbe
+from playsafe.models.integrity import fingerprint
 from playsafe.models.loading import Aligned, load_aligned
 from playsafe.progress import Reporter, Silent
 from playsafe.provenance import environment
@@ -40,16 +41,26 @@ class Resident:
         self.roles = {role.name: role for role in study_roles(config)}
         self.evaluator = Evaluator(config, list(self.roles.values()), self.reporter)
         self._aligned: Aligned | None = None
+        self._loaded = ""
         self._memory: dict[Hashable, Any] = {}
 
     def aligned(self) -> Aligned:
         if self._aligned is None:
             self._aligned = load_aligned(self.config.model)
+            self._loaded = fingerprint(self._aligned.model.state_dict().items())
         return self._aligned
 
     def forget(self) -> None:
         """The resident model may be another one now: the next user loads the original again."""
         self._aligned = None
+
+    def prove(self) -> None:
+        """Adapters leave traces (saved heads, biases), and so does a training whose adapter starts by changing
+        the base: a model that is not the one that was loaded is loaded anew."""
+        if self._aligned is None:
+            return
+        if fingerprint(self._aligned.model.state_dict().items()) != self._loaded:
+            self.forget()
 
     @cached_property
     def model_identity(self) -> dict[str, Any]:

@@ -50,6 +50,8 @@ class Worker:
         with locked(place, LOCK_WAIT):
             try:
                 self._work(job)(begin)
+                if begun and job.kind in ("train", "answer"):
+                    self.resident.prove()
             except Exception as error:
                 self.resident.forget()  # who knows what it was in the middle of
                 outcome = _failed(job, error)

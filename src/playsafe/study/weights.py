@@ -15,7 +15,8 @@ from playsafe.data.rows import Example
 from playsafe.errors import BadInput
 from playsafe.evaluation import Begin
 from playsafe.methods import Method, Scored, loss_of
-from playsafe.models.loading import attach_adapter, load_weights
+from playsafe.models.adapters import attach_adapter
+from playsafe.models.loading import load_weights
 from playsafe.records import Role, Subset
 from playsafe.rundir import RunDir, read_json, read_jsonl, write_json, write_jsonl
 from playsafe.scorers import Work
@@ -186,7 +187,7 @@ def tuned_model(resident: Resident, cell: Cell) -> Any:
     place = trained(resident, cell)
     if place.name == "adapter":
         return attach_adapter(resident.aligned().model, place)
-    placement = resident.config.model.model_dump(
-        include={"device", "dtype", "attn_implementation", "trust_remote_code"}
+    placement = resident.config.model.model_dump(  # in the dtype that it was saved in
+        include={"device", "attn_implementation", "trust_remote_code"}
     )
     return load_weights(ModelConfig(name_or_path=str(place.resolve()), **placement))

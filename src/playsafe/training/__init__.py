@@ -15,14 +15,19 @@ from playsafe.config import TrainingConfig
 from playsafe.data.rows import Collator, Example
 from playsafe.errors import BadInput
 from playsafe.methods import Method, loss_of
-from playsafe.models.heads import check_head
+from playsafe.models.adapters import changes_base
+from playsafe.models.heads import check_head, refuse_on_head
+from playsafe.models.integrity import fingerprint, refuse_infinite
 from playsafe.models.policy import install
 from playsafe.models.reference import AdapterOff, Bank, Reference, SecondModel
 from playsafe.rundir import is_writer
 from playsafe.terms import REFERENCE, Loss
 from playsafe.training import checks
 from playsafe.training.arguments import check_settings, training_arguments
+from playsafe.training.resolution import Resolution, Sample
 from playsafe.training.trainer import COMPLETE, MethodTrainer, StepLog
+
+INITIAL = "initial"  # an adapter as it was made, where that changed the base
 
 
 def train(
@@ -48,6 +53,7 @@ def train(
     Raises BadInput for settings that cannot work and CheckFailed where a self-check does not hold.
     """
     checks.rows_train(examples, end_of_turn)
+    config, stored = masters(model, config)
     present = {row.stream.partition(".")[0] for example in examples for row in example}
     loss = loss_of(method, options).on(*present)
     collator, compared = Collator(pad_id, loss), _compared(loss, examples)
@@ -56,6 +62,8 @@ def train(
     # Initial adapter weights, data order and dropout all follow from the run's seed.
     torch.manual_seed(seed)
     policy_model, reference = _policy(model, config, collator, examples, compared, second_model, probe)
+    if config.lora and changes_base(config.lora.init_lora_weights):
+        policy_model.save_pretrained(str(directory / INITIAL))  # what is learned is the difference to this
     method.prepare(policy_model, options)
     install(policy_model, loss, partial(method.step, options=options), reference)
     checkpoint, done = _last_complete(directory)
@@ -71,19 +79,39 @@ def train(
         loss=loss,
     )
     log.follow(trainer)
-    before = checks.fingerprint(policy_model)
+    before, sample = fingerprint(checks.trained(policy_model)), Sample(policy_model)
+    trainer.add_callback(Resolution(policy_model))
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     log.flush()
     checks.weights_changed(before, policy_model, trainer.state.max_steps)
     del policy_model.forward  # the class's own forward again
     method.finish(policy_model, options)
+    refuse_infinite(checks.trained(policy_model), "the trained weights")
+    moved = {"trained": sample.moved()}
+    if not config.lora:
+        moved["stored"] = sample.moved(stored)
+        if moved["stored"] >= moved["trained"] / 2:
+            model.to(stored)  # else most of what was learned would be lost in rounding
     _save(trainer, directory, "adapter" if config.lora else "model")
     if config.lora:
-        policy_model.unload()  # `model` is the aligned model again
+        policy_model.unload()  # `model` is the aligned model again, unless the adapter began by changing it
     model.eval()
     final = log.last("loss", *(term.name for term in loss))
     about = {"rows": len(examples), "reference": reference.name if reference else "none", "final": final}
-    return {"steps": trainer.state.global_step, **about}
+    return {"steps": trainer.state.global_step, "moved": moved, "dtype": str(model.dtype), **about}
+
+
+def masters(model: Any, config: TrainingConfig) -> tuple[TrainingConfig, torch.dtype]:
+    """Weights under full fine-tuning are kept in float32, and computed with in bfloat16 where they came in it:
+    an update of a bfloat16 weight below 1/256 of it is lost. Returns the dtype that they came in.
+
+    (PEFT keeps adapters in float32 by itself.)
+    """
+    stored = model.dtype
+    if config.lora is None and stored != torch.float32:
+        model.float()
+        config = config.model_copy(update={"bf16": config.bf16 or stored == torch.bfloat16})
+    return config, stored
 
 
 def _compared(loss: Loss, examples: Sequence[Example]) -> list[str]:
@@ -123,6 +151,7 @@ def _policy(
         wrapped: Any = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **settings))
     except ValueError as error:
         raise BadInput(f"{error}", where="training.lora") from None
+    refuse_on_head(wrapped)
     if kind == "adapter_off":
         checks.adapter_off_is_original(wrapped, probe, original)
         if compared:
@@ -146,7 +175,12 @@ def _last_complete(directory: Path) -> tuple[Path | None, int]:
 
 def _save(trainer: MethodTrainer, directory: Path, name: str) -> None:
     """The weights; checkpoints are not needed any more."""
-    trainer.save_model(str(directory / name))
+    if (directory / INITIAL).exists():
+        convert = {"path_initial_model_for_weight_conversion": str(directory / INITIAL)}
+        trainer.model.save_pretrained(str(directory / name), **convert)
+        shutil.rmtree(directory / INITIAL)
+    else:
+        trainer.save_model(str(directory / name))
     if trainer.is_world_process_zero():
         # a pickle; config.yaml says the same
         (directory / name / "training_args.bin").unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from playsafe.data.rows import Example
 from playsafe.errors import CheckFailed
+from playsafe.models.integrity import fingerprint
 
 
 def rows_train(examples: Sequence[Example], end_of_turn: int) -> None:
@@ -82,21 +82,12 @@ class TermWatch:
                     raise CheckFailed(f"the term {name!r} has stayed 0 in 10 steps with rows of it.")
 
 
-@torch.no_grad()
-def fingerprint(model: Any) -> str:
-    """Hash of all trainable weights."""
-    total = hashlib.sha256()
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            total.update(name.encode())
-            whole = parameter.detach()
-            whole = whole.full_tensor() if hasattr(whole, "full_tensor") else whole  # sharded by FSDP2
-            total.update(whole.double().sum().cpu().numpy().tobytes())
-            total.update(whole.double().square().sum().cpu().numpy().tobytes())
-    return total.hexdigest()
+def trained(model: Any) -> list[tuple[str, Tensor]]:
+    """The weights under training, by name."""
+    return [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
 
 
 def weights_changed(before: str, model: Any, steps: int) -> None:
-    """Training changed the weights."""
-    if steps > 0 and fingerprint(model) == before:
+    """Training changed the weights. before: their fingerprint."""
+    if steps > 0 and fingerprint(trained(model)) == before:
         raise CheckFailed("training has not changed a single weight.", next="Check training.learning_rate.")
