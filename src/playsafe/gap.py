@@ -12,9 +12,9 @@ from statistics import fmean
 from typing import Any
 
 from playsafe.data.chat import ChatRenderer
+from playsafe.likelihood import logprobs
 from playsafe.models.reference import evaluating
 from playsafe.records import LogProb, Prompt
-from playsafe.likelihood import logprobs
 
 
 def likelihoods(

@@ -1,4 +1,4 @@
-"""log p(y | s, x) of replies under a model, summed in nats: three ways, and a check which of them may be used.
+"""log p(y | s, x) of replies under a model, summed in nats: three ways, and a check which of them holds.
 
 shared  The rows of one role share their system prompt: its key-value states are computed once and reused for
         every row; the rest of the rows is sorted by length, padded on the right and scored in batches.

@@ -99,7 +99,8 @@ def _plain(suite: PromptSet, system: SystemTurn) -> ProbeSet:
 def _attacked(suite: PromptSet, config: AttackConfig, systems: Sequence[SystemTurn]) -> list[ProbeSet]:
     attack, options = attacks.get(config.name), config.parsed()
     prompts, skipped = attack.apply(suite.prompts, options)
-    asked = attack.identity(options)
+    code = attacks.REGISTRY.code(config.name)
+    asked = attack.identity(options) | ({"code": code} if code else {})
     return [
         ProbeSet(
             key_of(suite.name, config.key, system),

@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+READ = {".json", ".safetensors", ".jinja", ".model", ".txt", ".tiktoken", ".py"}  # of a model's directory
 PACKAGES = ("playsafe", "torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors", "numpy")
 
 
@@ -51,12 +52,14 @@ def named_hash(name_or_path: str, revision: str | None = None) -> str:
 
 
 def model_hash(path: Path) -> str:
-    """SHA-256 over configuration, weights and tokenizer files of a local model or adapter directory."""
+    """SHA-256 over everything that is read of a local model or adapter directory: configuration, weights,
+    tokenizer, chat templates, code."""
     total = hashlib.sha256()
-    suffixes = {".json", ".safetensors", ".jinja", ".model"}
-    files = sorted(
-        file for file in path.iterdir() if file.suffix in suffixes and file.name != "training.json"
-    )
-    for file in files:
-        total.update(f"{file.name}:{file_hash(file)}\n".encode())
+    for file in _read_of(path):
+        total.update(f"{file.relative_to(path).as_posix()}:{file_hash(file)}\n".encode())
     return total.hexdigest()[:16]
+
+
+def _read_of(path: Path) -> list[Path]:
+    inside = [*path.iterdir(), *path.glob("additional_chat_templates/*")]
+    return sorted(f for f in inside if f.is_file() and f.suffix in READ and f.name != "training.json")

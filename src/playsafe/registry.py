@@ -13,9 +13,11 @@ import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from playsafe.errors import BadInput, nearest
+from playsafe.provenance import file_hash
 from playsafe.settings import parse_section
 
 Thing = TypeVar("Thing")
@@ -47,6 +49,15 @@ class Registry(Generic[Thing]):
     def options(self, name: str, given: Mapping[str, Any], where: str) -> Any:
         """The validated options of the object of that name. Raises BadInput."""
         return parse_section(self.get(name, where).Options, dict(given), f"{where}.options")  # type: ignore[attr-defined]
+
+    def code(self, name: str) -> str:
+        """Hash of the file that a thing of somebody else's stands in; "" for those of the package, whose
+        changes are told by its schema."""
+        if name in self._own():
+            return ""
+        offered = self._offered().get(name)
+        module = importlib.import_module((name if offered is None else offered.value).partition(":")[0])
+        return file_hash(Path(module.__file__))[:16] if module.__file__ else ""
 
     def _own(self) -> frozenset[str]:
         return _files(self.package)

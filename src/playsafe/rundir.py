@@ -109,6 +109,23 @@ def cut_torn_line(path: Path) -> None:
                 handle.truncate(end)
 
 
+def seals(folder: Path, names: Iterable[str]) -> dict[str, list[Any]]:
+    """Of each of these files that is there: number of lines and SHA-256, so that a lost line shows."""
+    found = {}
+    for name in names:
+        if (folder / name).exists():
+            content = (folder / name).read_bytes()
+            found[name] = [content.count(b"\n"), hashlib.sha256(content).hexdigest()]
+    return found
+
+
+def broken_seals(folder: Path, sealed: dict[str, list[Any]] | None) -> list[str]:
+    """Which of these files are missing or hold something else than when they were sealed."""
+    sealed = sealed or {}
+    now = seals(folder, sealed)
+    return [name for name, seal in sealed.items() if now.get(name) != seal]
+
+
 @contextmanager
 def locked(path: Path, wait: float = 0.0, name: str = "") -> Iterator[None]:
     """This process alone works in a directory; BadInput where another one does.
@@ -184,6 +201,11 @@ class RunDir:
     def finished(self) -> bool:
         return (self.path / "summary.json").exists()
 
+    def broken(self) -> list[str]:
+        """Of a finished run the files that are not as its summary says."""
+        path = self.path / "summary.json"
+        return broken_seals(self.path, read_json(path).get("files")) if path.exists() else []
+
     def drop(self, *files: str) -> None:
         """Remove files that rest on other settings."""
         for name in files if is_writer() else ():
@@ -193,10 +215,11 @@ class RunDir:
         """Say what the run is doing; for people, read by nothing."""
         write_json(self / "status.json", {"stage": stage, **details})
 
-    def finish(self, summary: dict[str, Any]) -> None:
-        """Mark the run as done; the last file written."""
+    def finish(self, summary: dict[str, Any], files: Iterable[str]) -> None:
+        """Mark the run as done; the last file written. files: those that its numbers stand in."""
         self.status("done")
-        write_json(self / "summary.json", {"identity": self.digest, **summary})
+        told = {"identity": self.digest, **summary, "files": seals(self.path, files)}
+        write_json(self / "summary.json", told)
 
 
 def _ours(file: Path) -> bool:

@@ -1,4 +1,4 @@
-"""RDS scores: log p_ref(y | s, x) under the role prompt and under role + unsafe prompt, on disk and resumable."""
+"""RDS scores: log p_ref(y | s, x) under the role prompt and role + unsafe prompt; resumable."""
 
 from __future__ import annotations
 

@@ -25,13 +25,14 @@ from playsafe.tiny.names import What, path_of
 
 @dataclass(frozen=True, slots=True)
 class RoleData:
-    """A role with its training rows and its held-out references; hash names all of their texts."""
+    """A role with its training rows and its held-out references; a hash of each names all of their texts."""
 
     role: Role
     train: tuple[Dialogue, ...]
     references: tuple[Dialogue, ...]
     counts: dict[str, int]
     hash: str
+    references_hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +212,8 @@ def references(data: RoleData) -> PromptSet:
     prompts = tuple(
         Prompt(row.id, "references", row.messages, row.references or (row.reply,)) for row in data.references
     )
-    return PromptSet("references", "references", prompts, data.hash, f"{len(prompts)} held-out rows")
+    source = f"{len(prompts)} held-out rows"
+    return PromptSet("references", "references", prompts, data.references_hash, source)
 
 
 def system_text(turn: str, role: Role | None) -> str | None:
@@ -224,8 +226,10 @@ def system_text(turn: str, role: Role | None) -> str | None:
 def _role_data(
     role: Role, train: tuple[Dialogue, ...], references: tuple[Dialogue, ...], counts: dict[str, int]
 ) -> RoleData:
-    texts = [
-        [row.id, [[m.role, m.content] for m in row.messages], row.reply, row.references]
-        for row in (*train, *references)
-    ]
-    return RoleData(role, train, references, counts, digest([role.prompt, role.unsafe_prompt, texts]))
+    return RoleData(role, train, references, counts, _hash(train), _hash(references))
+
+
+def _hash(rows: Sequence[Dialogue]) -> str:
+    return digest(
+        [[row.id, [[m.role, m.content] for m in row.messages], row.reply, row.references] for row in rows]
+    )

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from playsafe.data.chat import ChatRenderer
+from playsafe.likelihood import logprobs
 from playsafe.records import Completion, LogProb, Prompt, Role, Voice
 from playsafe.rundir import digest
-from playsafe.likelihood import logprobs
 
 Exchange = tuple[Prompt, Completion]
 

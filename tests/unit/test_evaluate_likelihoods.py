@@ -226,7 +226,8 @@ def test_a_lost_line_is_noticed_and_made_again(tmp_path: Path, lost: str) -> Non
     (run / lost).write_text("".join(others))
     target = Fixed()
     after, _ = evaluated(run, target, HARM)
-    assert target.asked == lost.startswith("completions")
+    # what is left of a changed file cannot be told from what was changed: all of it is asked again
+    assert target.asked == (len(others) + 1) * lost.startswith("completions")
     assert before is not None
     assert after is not None
     assert after["estimates"] == before["estimates"]

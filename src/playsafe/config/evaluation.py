@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from playsafe.config.training import BY_NAME, Named, SystemTurns, distinct
+from playsafe.config.training import BY_NAME, ModelConfig, Named, SystemTurns, distinct
 from playsafe.matters import ROLES, Matters
 from playsafe.registry import Registry
 from playsafe.settings import Section
@@ -49,7 +49,9 @@ class TargetConfig(Section):
 
     name: str = Field(pattern=r"^\w[\w.-]*$")
     adapter: str | None = Field(None, description="LoRA adapter on the study's model")
-    model: str | None = Field(None, description="a directory or hub id of its own")
+    model: str | ModelConfig | None = Field(
+        None, description="a directory or hub id, placed as the study's model is; or a section like `model`"
+    )
     endpoint: EndpointConfig | None = None
     completions: str | None = Field(None, description="file of replies that are there already")
     role: str | None = None

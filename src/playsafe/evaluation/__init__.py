@@ -6,14 +6,14 @@ enough was asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from playsafe import metrics, sources
 from playsafe.config import StudyConfig, SystemTurn
 from playsafe.evaluation import asking, measuring
-from playsafe.evaluation.freshness import Ledger
+from playsafe.evaluation.freshness import Ledger, Stage
 from playsafe.evaluation.judging import Judges, items
 from playsafe.evaluation.measuring import Voices
 from playsafe.evaluation.stopping import Stopping, looked_at
@@ -65,7 +65,7 @@ class Evaluator:
     ) -> None:
         """Ask everything. basis: what the replies rest on besides the prompts and the run's identity."""
         ledger = Ledger(run)
-        if not ledger.begins("answer", asking.files(probes, basis), self._until):
+        if not self._begins(ledger, "answer", label, asking.files(probes, basis), self._until):
             return
         begin()
         run.status("answering")
@@ -81,7 +81,8 @@ class Evaluator:
     def judge(self, run: RunDir, label: str, probes: Sequence[ProbeSet], basis: Any, begin: Begin) -> None:
         """Every judge's verdict on every reply."""
         ledger, rests_on = Ledger(run), asking.files(probes, basis)
-        if not ledger.begins("judge", self.judges.files(probes, rests_on), [rests_on, self._until]):
+        judged = self.judges.files(probes, rests_on)
+        if not self._begins(ledger, "judge", label, judged, [rests_on, self._until]):
             return
         begin()
         run.status("judging")
@@ -110,8 +111,11 @@ class Evaluator:
         leaves voice out. about: what the summary says of the run."""
         ledger, rests_on = Ledger(run), asking.files(probes, basis)
         spoken = self.voices.files(probes, rests_on) if role is not None and frozen is not None else {}
-        rest = [rests_on, self._until, self.judges.identities, metrics.names(), about]
-        if not ledger.begins("measure", spoken, rest) and run.finished:
+        kinds = {probe.key: probe.kind for probe in probes}
+        read = [[name, metrics.REGISTRY.code(name)] for name in metrics.names()]
+        rest = [rests_on, kinds, self._until, [*self.judges.identities.items()], read, about]
+        made = spoken | {f"values/{probe.key}.jsonl": rest for probe in probes}
+        if not self._begins(ledger, "measure", label, made, rest) and run.finished:
             return
         begin()
         run.status("measuring")
@@ -132,9 +136,19 @@ class Evaluator:
             found += [looked_at(e, looks) for e in metrics.estimates(probe.key, prompts, values)]
             stopped = {"looks": looks, "stopped": len(prompts) < len(probe.prompts)} if looks > 1 else {}
             suites[probe.key] = probe.to_json() | {"asked": len(replies)} | stopped
-        run.finish(about | {"estimates": [e.to_json() for e in found], "suites": suites, "errors": errors})
+        summary = about | {"estimates": [e.to_json() for e in found], "suites": suites, "errors": errors}
+        run.finish(summary, [*rests_on, *self.judges.files(probes, rests_on), *made])
         if not errors:
             ledger.finish("measure")
+
+    def _begins(self, ledger: Ledger, stage: Stage, label: str, files: Mapping[str, Any], rest: Any) -> bool:
+        """Whether a stage has work; says which of its finished files have changed since."""
+        begins = ledger.begins(stage, files, rest)
+        if ledger.lost:
+            self.reporter.note(
+                f"{label}: changed since they were finished, and made again: {', '.join(ledger.lost)}"
+            )
+        return begins
 
     @property
     def _until(self) -> list[str]:

@@ -29,7 +29,8 @@ def files(probes: Sequence[ProbeSet], basis: Any) -> dict[str, Any]:
         f"completions/{probe.key}.jsonl": [probe.identity, basis] for probe in probes if probe.kind != "pairs"
     }
     scored = {f"likelihoods/{probe.key}.jsonl": probe.identity for probe in probes if probe.kind in SCORED}
-    return asked | scored
+    shown = {f"prompts/{probe.key}.jsonl": probe.identity for probe in probes}
+    return asked | scored | shown
 
 
 def completions(run: RunDir, key: str) -> dict[str, Completion]:

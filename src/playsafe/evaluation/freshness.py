@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from playsafe.rundir import RunDir, digest, read_json, write_json
+from playsafe.rundir import RunDir, broken_seals, digest, read_json, seals, write_json
 
 Stage = Literal["answer", "judge", "measure"]
 ORDER: tuple[Stage, ...] = ("answer", "judge", "measure")
@@ -14,35 +14,41 @@ ORDER: tuple[Stage, ...] = ("answer", "judge", "measure")
 class Ledger:
     """evaluation.json of a run: file → hash of what it rests on, and with what each stage was finished.
 
-    A file that rests on something else is removed when its stage begins; one that a shorter list of suites or
-    judges leaves out stays for the day it is wanted again. A stage that begins makes those after it begin;
-    one whose files are not as it left them begins again.
+    A file that rests on something else, or is not as its stage left it, is removed when the stage begins; one
+    that a shorter list of suites or judges leaves out stays for the day it is wanted again. A stage that
+    begins makes those after it begin.
     """
 
     def __init__(self, run: RunDir) -> None:
         self.run, self.path = run, run / "evaluation.json"
         stored = read_json(self.path) if self.path.exists() else {}
         self.files: dict[str, str] = stored.get("files", {})
-        self.stages: dict[str, dict[str, Any]] = stored.get("stages", {})
+        self.seals: dict[str, list[Any]] = stored.get("seals", {})
+        self.stages: dict[str, str] = stored.get("stages", {})
+        self.lost: list[str] = []  # files that a stage which begins found changed
         self.about: dict[str, Any] = stored.get("about", {})
 
     def begins(self, stage: Stage, files: Mapping[str, Any], rest: Any = None) -> bool:
         """Whether the stage has anything to do. files: each with what it rests on; rest: what else does."""
         wanted = {name: digest(basis) for name, basis in files.items()}
         self._wanted, self._files = digest([wanted, rest]), [*wanted]
-        done = self.stages.get(stage, {})
-        if done.get("wanted") == self._wanted and done["sizes"] == self._sizes(done["sizes"]):
+        sealed = {name: seal for name, seal in self.seals.items() if name in wanted}
+        self.lost = broken_seals(self.run.path, sealed)
+        if self.stages.get(stage) == self._wanted and not self.lost:
             return False
         for later in ORDER[ORDER.index(stage) :]:
             self.stages.pop(later, None)
-        self.run.drop("summary.json", *(name for name, how in wanted.items() if self.files.get(name) != how))
+        gone = [*self.lost, *(name for name, how in wanted.items() if self.files.get(name) != how)]
+        self.seals = {name: seal for name, seal in self.seals.items() if name not in wanted}
         self.files |= wanted
         self._save()
+        self.run.drop("summary.json", *gone)
         return True
 
     def finish(self, stage: Stage) -> None:
         """The stage that began last is complete; one with errors never is, so that it is tried again."""
-        self.stages[stage] = {"wanted": self._wanted, "sizes": self._sizes(self._files)}
+        self.stages[stage] = self._wanted
+        self.seals |= seals(self.run.path, self._files)
         self._save()
 
     def note(self, **about: Any) -> None:
@@ -50,10 +56,6 @@ class Ledger:
         self.about |= about
         self._save()
 
-    def _sizes(self, files: Iterable[str]) -> dict[str, int]:
-        """Bytes of the files that are there: a lost line shows."""
-        places = {name: self.run / name for name in files}
-        return {name: place.stat().st_size for name, place in places.items() if place.exists()}
-
     def _save(self) -> None:
-        write_json(self.path, {"about": self.about, "files": self.files, "stages": self.stages})
+        kept = {"about": self.about, "files": self.files, "seals": self.seals, "stages": self.stages}
+        write_json(self.path, kept)

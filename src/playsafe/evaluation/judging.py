@@ -33,7 +33,11 @@ class Judges:
         self._judges = {judge.key: judges.get(judge.name) for judge in config.judges}
         self._options = {judge.key: judge.parsed() for judge in config.judges}
         self.names = list(self._judges)
-        self.identities = {key: judge.identity(self._options[key]) for key, judge in self._judges.items()}
+        self.identities = {}  # in the order of the study: the first one is the main judge
+        for judge in config.judges:
+            code = judges.REGISTRY.code(judge.name)
+            own = self._judges[judge.key].identity(self._options[judge.key])
+            self.identities[judge.key] = own | ({"code": code} if code else {})
         self._open = cache(lambda key: self._judges[key].open(self._options[key], folder / f"{key}.jsonl"))
 
     def of(self, probe: ProbeSet) -> list[str]:
@@ -51,7 +55,7 @@ class Judges:
         return {
             f"verdicts/{probe.key}.{key}.jsonl": [
                 rests_on[f"completions/{probe.key}.jsonl"],
-                probe.language,
+                [probe.kind, probe.language],
                 self.identities[key],
             ]
             for probe in probes

@@ -31,7 +31,7 @@ class Voices:
     def files(self, probes: Sequence[ProbeSet], rests_on: Mapping[str, Any]) -> dict[str, Any]:
         """The files of this stage. rests_on: what the completions of each suite rest on."""
         how: list[Any] = [self.config.model_dump()]
-        how += [[role.name for role in self.roles]] if self.config.attribution else []
+        how += [[[role.name, role.prompt] for role in self.roles]] if self.config.attribution else []
         spoken = [probe.key for probe in probes if probe.kind in SPOKEN]
         return {f"voice/{key}.jsonl": [rests_on[f"completions/{key}.jsonl"], how] for key in spoken}
 

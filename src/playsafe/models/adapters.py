@@ -1,4 +1,4 @@
-"""PEFT adapters on the aligned model: attached whole or refused by name, merged faithfully, taken off again."""
+"""PEFT adapters on the aligned model: attached whole or refused by name, merged faithfully, taken off."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def detach(model: Any) -> None:
 
 
 def merge_adapter(model: Any, directory: Path) -> Any:
-    """The model with the adapter in its weights; BadInput where that is another model than with it attached."""
+    """The model with the adapter in its weights; BadInput where its logits differ from those before."""
     wrapped = attach_adapter(model, directory)
     if not hasattr(wrapped.base_model, "merge_and_unload"):
         raise BadInput(

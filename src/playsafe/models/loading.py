@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -119,6 +120,25 @@ def _placed(model: PreTrainedModel, config: ModelConfig) -> PreTrainedModel:
             allowed="auto, cpu, cuda, cuda:0, mps",
         ) from None
     return model.eval()
+
+
+def placement(config: ModelConfig) -> dict[str, Any]:
+    """What names a model and where it computes, without its weights being read."""
+    source = Path(resolve(config.name_or_path))
+    found = config.model_dump(exclude={"name_or_path", "revision", "adapter"})
+    found["device"] = torch.device(_device(config.device)).type
+    found["adapter"] = config.adapter and model_hash(Path(config.adapter))
+    if source.is_dir():
+        return {"weights": model_hash(source), **found}
+    try:
+        commit = AutoConfig.from_pretrained(
+            str(source), revision=config.revision, trust_remote_code=config.trust_remote_code
+        )._commit_hash
+    except (OSError, ValueError) as error:
+        raise BadInput(
+            f"the model cannot be loaded: {_first_line(error)}", where=config.name_or_path
+        ) from None
+    return {"weights": f"{config.name_or_path}@{commit}", **found}
 
 
 def load_aligned(config: ModelConfig, *, chat_template: str | None = None) -> Aligned:

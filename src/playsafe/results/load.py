@@ -16,7 +16,7 @@ from playsafe.config import EvaluationConfig
 from playsafe.errors import BadInput
 from playsafe.records import Estimate, Score, parts
 from playsafe.results.run import NO_ROLE, RoleScores, Run, records_of, rows_of
-from playsafe.rundir import find_runs, read_json
+from playsafe.rundir import broken_seals, find_runs, read_json
 
 BASE = "base"
 SYSTEMS = {"none": "", "empty": ", empty system turn", "role": ", role prompt"}
@@ -255,6 +255,7 @@ def load(root: Path) -> StudyRuns:
     found = find_runs(root)
     for path in found:
         summary = read_json(path / "summary.json")
+        _whole(path, summary)
         if summary.get("kind") == "scores":
             rows = _scores(path / "scores.jsonl")
             if rows:
@@ -276,6 +277,18 @@ def load(root: Path) -> StudyRuns:
         scores,
         tuple(sorted(path.relative_to(root).as_posix() for path in started)),
     )
+
+
+def _whole(path: Path, summary: dict[str, Any]) -> None:
+    """BadInput where a file is not as it was when the run was finished: a lost line would change a number."""
+    sealed = summary.get("files")
+    if lost := broken_seals(path, sealed):
+        lines = sealed[lost[0]][0]  # type: ignore[index]
+        raise BadInput(
+            f"{lost[0]} is not as it was when the run was finished (it had {lines} lines).",
+            where=str(path),
+            next="Repeat the command that made the run; it makes again what is lost.",
+        )
 
 
 def _run(path: Path, summary: dict[str, Any]) -> Run:

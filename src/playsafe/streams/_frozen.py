@@ -18,10 +18,10 @@ from torch import Tensor
 
 from playsafe.data.chat import Rendered
 from playsafe.data.rows import Collator, Row
+from playsafe.likelihood import logprobs
 from playsafe.models.heads import hidden_states
 from playsafe.objectives import pooled
 from playsafe.rundir import is_writer
-from playsafe.likelihood import logprobs
 from playsafe.terms import Loss, held
 
 TOKENS = 8192  # in a batch of held rows

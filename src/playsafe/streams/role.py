@@ -41,7 +41,10 @@ class RoleStream:
     provides: frozenset[str] = frozenset()
 
     def identity(self, material: Material) -> Any:
-        return data(material, material.role).hash if material.role is not None else None
+        role = material.role
+        if role is None:
+            return None
+        return [data(material, role).hash, system_text(material.config.training.system, role)]
 
     def rows(self, material: Material, terms: Loss, first: int) -> Rows:
         """Nothing in a study without roles."""

@@ -64,10 +64,10 @@ def _open_grid(resident: Resident) -> dict[str, object]:
     training_arguments(config.training, resident.root, seed=0, device=resident.aligned().device)
     return {
         **resident.model_identity,
-        "data": config.data.model_dump(),
+        "data": config.data.model_dump(exclude={"path", "references"}),  # cells know their rows by content
         "training": config.training.model_dump(exclude=NOT_NUMBERS),
         "scoring": {"threshold": config.scoring.threshold},
-        "pairs": config.pairs and config.pairs.model_dump(),
+        "pairs": config.pairs and config.pairs.model_dump(exclude={"path"}),
     }
 
 

@@ -12,9 +12,9 @@ from playsafe.endpoint import Endpoint
 from playsafe.errors import BadInput
 from playsafe.evaluation import Begin
 from playsafe.models.adapters import attach_adapter, differences
-from playsafe.models.loading import Aligned, load_aligned, resolve
+from playsafe.models.loading import Aligned, load_aligned, placement, resolve
 from playsafe.probes import ProbeSet
-from playsafe.provenance import environment, file_hash, model_hash, named_hash
+from playsafe.provenance import environment, file_hash, model_hash
 from playsafe.records import Role
 from playsafe.rundir import RunDir, read_json
 from playsafe.study.arms import BASE, Cell, knows_model, source_of
@@ -43,7 +43,8 @@ def exam(resident: Resident, cell: Cell) -> Exam | None:
         return None
     alone("evaluate")
     target = cell.arm.target
-    basis: Any = resident.config.evaluation.generation.model_dump()
+    generation = resident.config.evaluation.generation
+    basis: Any = generation.model_dump(exclude=set() if generation.sampling == "model" else {"seed"})
     if target is not None and target.completions is not None:
         basis = file_hash(existing(target.completions))
     frozen = resident.aligned if knows_model(resident.config) else None
@@ -116,7 +117,8 @@ def _run(resident: Resident, cell: Cell, role: Role | None) -> RunDir:
     elif arm.decode is not None:
         source = source_of(cell, resident.arms)
         options = arm.decode.parsed().model_dump()
-        identity = {**resident.model_identity, "kind": "run", "decode": [arm.decode.name, options]}
+        how = [arm.decode.name, options, decoders.REGISTRY.code(arm.decode.name)]
+        identity = {**resident.model_identity, "kind": "run", "decode": how}
         identity["from"] = BASE if source is None else weights_run(resident, source).digest
     elif arm.key == BASE:
         identity = {**resident.model_identity, "kind": "base"}
@@ -132,7 +134,7 @@ def _identity(resident: Resident, target: TargetConfig) -> dict[str, Any]:
     if target.completions is not None:
         return {"completions": target.name}
     if target.model is not None:
-        return {"model": named_hash(target.model)}
+        return {"model": placement(_own_model(resident, target))}
     adapter = model_hash(existing(target.adapter)) if target.adapter is not None else None
     return {**resident.model_identity, "adapter": adapter}
 
@@ -144,12 +146,29 @@ def _somebody(resident: Resident, target: TargetConfig) -> Target:
     if target.completions is not None:
         return Recorded(existing(target.completions))
     if target.model is not None:
-        placed = {"device": resident.config.model.device, "dtype": resident.config.model.dtype}
-        other = load_aligned(ModelConfig(name_or_path=target.model, **placed))
+        other = load_aligned(_own_model(resident, target))
         return InProcess(other.model, other.renderer, generation)
     aligned = resident.aligned()
+    for note in _notes(resident, target):
+        resident.reporter.note(f"{target.name}: {note}")
     model = aligned.model if target.adapter is None else attach_adapter(aligned.model, Path(target.adapter))
     return InProcess(model, aligned.renderer, generation)
+
+
+def _notes(resident: Resident, target: TargetConfig | None) -> list[str]:
+    """What a target's adapter says of itself that is otherwise here."""
+    if target is None or target.adapter is None:
+        return []
+    base = resolve(resident.config.model.name_or_path)
+    return differences(existing(target.adapter), base, resident.aligned().tokenizer)
+
+
+def _own_model(resident: Resident, target: TargetConfig) -> ModelConfig:
+    """A target's own model; one that is only named is placed as the study's is."""
+    if isinstance(target.model, ModelConfig):
+        return target.model
+    shared = {"device", "dtype", "attn_implementation", "trust_remote_code"}
+    return ModelConfig(name_or_path=str(target.model), **resident.config.model.model_dump(include=shared))
 
 
 def _about(resident: Resident, cell: Cell, run: RunDir, role: Role | None) -> dict[str, Any]:
@@ -163,6 +182,7 @@ def _about(resident: Resident, cell: Cell, run: RunDir, role: Role | None) -> di
         "seed": cell.seed,
         "model": _described(arm.target, model) if arm.target is not None else model,
         "version": environment()["versions"]["playsafe"],
+        "notes": _notes(resident, arm.target),
     }
     source = source_of(cell, resident.arms)
     made = run.path if arm.decode is None or source is None else resident.root / source.place
@@ -184,4 +204,6 @@ def _described(target: TargetConfig, aligned: str) -> str:
         return f"{target.endpoint.model} at {target.endpoint.base_url}"
     if target.adapter is not None:
         return f"{aligned} with {Path(target.adapter).name}"
+    if isinstance(target.model, ModelConfig):
+        return target.model.name_or_path
     return target.model or target.completions or aligned

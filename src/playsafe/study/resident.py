@@ -23,7 +23,7 @@ from playsafe.streams import Material
 from playsafe.streams.role import data
 from playsafe.study.arms import arms_of, knows_rows, study_roles
 
-SCHEMA = 3  # raised when a change of ours alters numbers; old run directories are then refused
+SCHEMA = 4  # raised when a change of ours alters numbers; old run directories are then refused
 
 
 def nothing(ids: Sequence[str]) -> Subset:
@@ -55,8 +55,8 @@ class Resident:
         self._aligned = None
 
     def prove(self) -> None:
-        """Adapters leave traces (saved heads, biases), and so does a training whose adapter starts by changing
-        the base: a model that is not the one that was loaded is loaded anew."""
+        """The resident model is the one that was loaded, else the next user loads it anew: adapters leave
+        traces (saved heads, biases), and some trainings begin by changing the base."""
         if self._aligned is None:
             return
         if fingerprint(self._aligned.model.state_dict().items()) != self._loaded:
@@ -70,6 +70,8 @@ class Resident:
             "weights": aligned.weights_hash,
             "template": aligned.renderer.template_hash,
             "dtype": str(aligned.model.dtype),
+            "device": aligned.device.type,
+            "attention": aligned.model.config._attn_implementation,
         }
 
     def once(self, key: Hashable, make: Callable[[], Any]) -> Any:

@@ -18,7 +18,7 @@ from playsafe.methods import Method, Scored, loss_of
 from playsafe.models.adapters import attach_adapter
 from playsafe.models.loading import load_weights
 from playsafe.records import Role, Subset
-from playsafe.rundir import RunDir, read_json, read_jsonl, write_json, write_jsonl
+from playsafe.rundir import RunDir, broken_seals, read_json, read_jsonl, seals, write_json, write_jsonl
 from playsafe.scorers import Work
 from playsafe.streams import of_loss
 from playsafe.streams.role import data, fitted
@@ -27,20 +27,18 @@ from playsafe.study.resident import Resident, alone
 from playsafe.training import train as train_model
 
 DONE = "training.json"  # the last file that a job of these writes
+FILES = ("scores.jsonl", "rows.jsonl")
 
 
 def score(resident: Resident, scorer_name: str, role: Role, begin: Begin) -> dict[str, float]:
     """A scorer's number for each of a role's training rows, by id."""
-    scorer, material, settings = scorers.get(scorer_name), resident.material(role), resident.config.data
+    scorer, material = scorers.get(scorer_name), resident.material(role)
     rows = [(d, f) for d, f in fitted(material, role) if f.rendered is not None]
-    identity = {
-        "kind": "scores",
-        "scorer": scorer_name,
-        "data": data(material, role).hash,
-        "length": [settings.max_length, settings.overlong, resident.config.training.system],
-    }
-    run = resident.open(scores_place(role.name, scorer_name), {**resident.model_identity, **identity})
+    run = _scores_run(resident, scorer_name, role)
     path = run / "scores.jsonl"
+    if lost := run.broken():
+        resident.reporter.note(f"{role.name}: {', '.join(lost)} changed since scoring; scored again")
+        run.drop("summary.json", *FILES)
     if not run.finished:
         alone("score")
         begin()
@@ -53,8 +51,21 @@ def score(resident: Resident, scorer_name: str, role: Role, begin: Begin) -> dic
         values = [scorer.value(line) for line in read_jsonl(path)]
         flagged = sum(value > resident.config.scoring.threshold for value in values)
         about = {"role": role.name, "kind": "scores", "scorer": scorer_name}
-        run.finish({**about, "rows": len(values), "flagged": flagged})
+        run.finish({**about, "rows": len(values), "flagged": flagged}, FILES)
     return {line["id"]: scorer.value(line) for line in read_jsonl(path)}
+
+
+def _scores_run(resident: Resident, scorer: str, role: Role) -> RunDir:
+    """The run directory of a role's scores."""
+    settings = resident.config.data
+    identity = {
+        "kind": "scores",
+        "scorer": [scorer, scorers.REGISTRY.code(scorer)],
+        "data": data(resident.material(role), role).hash,
+        "prompts": [role.prompt, role.unsafe_prompt],
+        "length": [settings.max_length, settings.overlong, resident.config.training.system],
+    }
+    return resident.open(scores_place(role.name, scorer), {**resident.model_identity, **identity})
 
 
 def weights_run(resident: Resident, cell: Cell) -> RunDir:
@@ -66,17 +77,21 @@ def weights_run(resident: Resident, cell: Cell) -> RunDir:
         source = source_of(cell, resident.arms)
         assert source is not None, "the configuration refuses edits of the aligned model"
         options = cell.arm.edit.parsed().model_dump()
-        identity |= {"from": weights_run(resident, source).digest, "edit": [cell.arm.edit.name, options]}
+        how = [cell.arm.edit.name, options, edits.REGISTRY.code(cell.arm.edit.name)]
+        identity |= {"from": weights_run(resident, source).digest, "edit": how}
     else:
         method, options = method_of(cell)
+        assert cell.arm.method is not None, "an arm without an edit is trained"
         streams = of_loss(method, loss_of(method, options), f"methods.{cell.arm.key}")
         identity |= {
             "streams": {name: stream.identity(material) for name, stream in streams.items()},
-            "method": [method.name, options.model_dump()],
+            "method": [method.name, options.model_dump(), methods.REGISTRY.code(cell.arm.method.name)],
             "seed": cell.seed,
             "training": config.training.model_dump(exclude=NOT_NUMBERS),
             "length": [config.data.max_length, config.data.overlong],
         }
+        if (scorer := method.scorer(options)) and role is not None:
+            identity["selection"] = [_scores_run(resident, scorer, role).digest, config.scoring.threshold]
     return resident.open(cell.place, {**resident.model_identity, **identity})
 
 
@@ -90,6 +105,7 @@ def train(resident: Resident, cell: Cell, begin: Begin) -> None:
     """Train one cell; the run directory then holds training.json and the weights."""
     config, run = resident.config, weights_run(resident, cell)
     if (run / DONE).exists():
+        refuse_changed(run.path)
         gaps = any(key.startswith("gap:") for line in read_jsonl(run / "train.jsonl") for key in line)
         if config.training.gap_steps and not gaps:
             resident.reporter.note(f"{cell.label} was trained before, without its reward gap being logged")
@@ -121,7 +137,7 @@ def train(resident: Resident, cell: Cell, begin: Begin) -> None:
             resident.forget()  # trained in place
     if config.training.lora is None:
         renderer.tokenizer.save_pretrained(run / "model")  # so that the directory is a model of its own
-    write_json(run / DONE, {**result, **about})
+    _finish(run, {**result, **about})
 
 
 def _rows(
@@ -152,8 +168,11 @@ def _rows(
 def edit(resident: Resident, cell: Cell, begin: Begin) -> None:
     """Weights made from another arm's, without training."""
     run, source = weights_run(resident, cell), source_of(cell, resident.arms)
-    if (run / DONE).exists() or source is None or cell.arm.edit is None:
+    if (run / DONE).exists():
+        refuse_changed(run.path)
         return
+    assert source is not None, "the configuration refuses edits of the aligned model"
+    assert cell.arm.edit is not None, "the cell is not edited"
     begin()
     run.status("editing")
     given = trained(resident, source)
@@ -169,7 +188,24 @@ def edit(resident: Resident, cell: Cell, begin: Begin) -> None:
         save_file({name: made[name].contiguous() for name in tensors}, out / path.name, {"format": "pt"})
     before = read_json(given.parent / DONE)
     about = {key: before.get(key) for key in ("share", "rule", "counts")}
-    write_json(run / DONE, {"edit": cell.arm.edit.name, "from": source.place, **about})
+    _finish(run, {"edit": cell.arm.edit.name, "from": source.place, **about})
+
+
+def _finish(run: RunDir, about: dict[str, Any]) -> None:
+    """training.json, with the hash of everything that was made."""
+    made = [file for folder in ("adapter", "model") for file in sorted((run / folder).glob("*"))]
+    names = [file.relative_to(run.path).as_posix() for file in made if file.is_file()]
+    write_json(run / DONE, {**about, "files": seals(run.path, [*names, "subset.json", "train.jsonl"])})
+
+
+def refuse_changed(place: Path) -> None:
+    """BadInput where finished weights are not as training left them."""
+    if changed := broken_seals(place, read_json(place / DONE).get("files")):
+        raise BadInput(
+            f"changed since it was trained: {', '.join(changed[:3])}.",
+            where=str(place),
+            next=f"Bring the files back, or delete {DONE} to train again.",
+        )
 
 
 def trained(resident: Resident, cell: Cell) -> Path:
@@ -179,6 +215,7 @@ def trained(resident: Resident, cell: Cell) -> Path:
         raise BadInput(
             f"{cell.label} is not trained yet.", where=str(run), next="Run `playsafe run STUDY.yaml`."
         )
+    refuse_changed(run)
     return run / ("adapter" if (run / "adapter").exists() else "model")
 
 

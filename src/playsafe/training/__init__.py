@@ -20,7 +20,7 @@ from playsafe.models.heads import check_head, refuse_on_head
 from playsafe.models.integrity import fingerprint, refuse_infinite
 from playsafe.models.policy import install
 from playsafe.models.reference import AdapterOff, Bank, Reference, SecondModel
-from playsafe.rundir import is_writer
+from playsafe.rundir import is_writer, read_json
 from playsafe.terms import REFERENCE, Loss
 from playsafe.training import checks
 from playsafe.training.arguments import check_settings, training_arguments
@@ -102,7 +102,7 @@ def train(
 
 
 def masters(model: Any, config: TrainingConfig) -> tuple[TrainingConfig, torch.dtype]:
-    """Weights under full fine-tuning are kept in float32, and computed with in bfloat16 where they came in it:
+    """Weights under full fine-tuning are kept in float32 and computed with in bfloat16 where they came in it:
     an update of a bfloat16 weight below 1/256 of it is lost. Returns the dtype that they came in.
 
     (PEFT keeps adapters in float32 by itself.)
@@ -162,10 +162,13 @@ def _policy(
 
 
 def _last_complete(directory: Path) -> tuple[Path | None, int]:
-    """The newest checkpoint that was written to its end, and its step; unfinished ones are removed."""
+    """The newest checkpoint with everything that was written into it (weights, optimiser, schedule, random
+    state), and its step; others are removed: training that went on from them would be another."""
     found: list[tuple[int, Path]] = []
     for path in directory.glob("checkpoint-*"):
-        if (path / COMPLETE).exists():
+        sizes = read_json(path / COMPLETE) if (path / COMPLETE).exists() else {}
+        files = [(path / name, size) for name, size in sizes.items()]
+        if files and all(file.is_file() and file.stat().st_size == size for file, size in files):
             found.append((int(path.name.split("-")[1]), path))
         elif is_writer():
             shutil.rmtree(path)
@@ -176,8 +179,9 @@ def _last_complete(directory: Path) -> tuple[Path | None, int]:
 def _save(trainer: MethodTrainer, directory: Path, name: str) -> None:
     """The weights; checkpoints are not needed any more."""
     if (directory / INITIAL).exists():
+        adapted: Any = trainer.model
         convert = {"path_initial_model_for_weight_conversion": str(directory / INITIAL)}
-        trainer.model.save_pretrained(str(directory / name), **convert)
+        adapted.save_pretrained(str(directory / name), **convert)
         shutil.rmtree(directory / INITIAL)
     else:
         trainer.save_model(str(directory / name))

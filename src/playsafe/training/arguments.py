@@ -86,7 +86,7 @@ def check_settings(config: TrainingConfig) -> str:
     init = config.lora and config.lora.init_lora_weights
     if changes_base(init) and not str(init).lower().startswith(CONVERTED):
         raise BadInput(
-            f"init_lora_weights={init!r} changes the base weights and cannot be told apart from them afterwards.",
+            f"init_lora_weights={init!r} changes the base weights and cannot be told from them afterwards.",
             where="training.lora.init_lora_weights",
             allowed="true, 'gaussian', 'orthogonal'; 'pissa' and 'olora' with reference bank or model",
         )
@@ -152,8 +152,9 @@ def training_arguments(
 
 
 def _try_out(arguments: TrainingArguments) -> None:
-    """Make optimiser, schedule and reporters once, so that a missing library or setting shows before any work."""
-    dummy = torch.nn.Linear(1, 1)
+    """Make optimiser, schedule and reporters once: a missing library or setting shows before any work."""
+    dummy: Any = torch.nn.Linear(1, 1)
+    schedule: Any = arguments.lr_scheduler_kwargs or {}
     try:
         for make in get_reporting_integration_callbacks(arguments.report_to):
             make()
@@ -164,7 +165,7 @@ def _try_out(arguments: TrainingArguments) -> None:
             torch.optim.SGD(dummy.parameters(), lr=arguments.learning_rate),
             num_warmup_steps=arguments.get_warmup_steps(10),
             num_training_steps=10,
-            scheduler_specific_kwargs=dict(arguments.lr_scheduler_kwargs or {}),
+            scheduler_specific_kwargs=dict(schedule),
         )
     except (ImportError, ValueError, TypeError, KeyError, RuntimeError) as error:
         raise BadInput(

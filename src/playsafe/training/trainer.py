@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
-from playsafe.rundir import append_jsonl, read_jsonl, write_jsonl
+from playsafe.rundir import append_jsonl, read_jsonl, write_json, write_jsonl
 from playsafe.terms import Loss
 from playsafe.training.checks import TermWatch
 
-COMPLETE = "complete"  # written into a checkpoint directory when everything else in it is
+COMPLETE = "complete.json"  # written into a checkpoint when everything else is: file → bytes
 LOGGED = ("grad_norm", "learning_rate", "epoch")
 
 
@@ -110,7 +110,9 @@ class StepLog(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.flush()  # the log holds every step of a complete checkpoint
         if state.is_world_process_zero:
-            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+            place = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            files = [file for file in place.rglob("*") if file.is_file()]
+            write_json(place / COMPLETE, {f.relative_to(place).as_posix(): f.stat().st_size for f in files})
 
     def last(self, *names: str) -> dict[str, float]:
         """The terms of the last step."""
