@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from playsafe.config import load_study
+from playsafe.likelihood import logprobs
 from playsafe.models.adapters import attach_adapter
 from playsafe.rundir import read_json, read_jsonl
-from playsafe.likelihood import logprobs
 from playsafe.streams.pairs import rendered
 from playsafe.study.opening import open_study
 from playsafe.study.plan import Plan

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from playsafe.data.chat import Rendered
+from playsafe.likelihood import logprobs
 from playsafe.objectives import mean_logprob, rds_gap
 from playsafe.records import Score
-from playsafe.likelihood import logprobs
 from playsafe.scoring import score_rows
 
 
