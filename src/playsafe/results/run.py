@@ -50,6 +50,11 @@ class Run:
         """Prompt id → judge → metric → the reply's value; None: could not be measured."""
         return {row["id"]: row["values"] for row in rows_of(self.path / "values" / f"{suite}.jsonl")}
 
+    def trials(self, suite: str) -> dict[str, str]:
+        """Prompt id → what it asks for: texts of one request are one trial."""
+        rows = rows_of(self.path / "values" / f"{suite}.jsonl")
+        return {row["id"]: str(row.get("trial") or row["id"]) for row in rows}
+
     def verdicts(self, suite: str, judge: str | None = None) -> dict[str, Verdict]:
         """Verdicts by id, of the named judge or of the first one."""
         judge = judge or next(iter(self.judges), "none")

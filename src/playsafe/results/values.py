@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from playsafe.results.load import Run
+from playsafe.statistics import by_trial, effective, numbered
 
 Columns = dict[tuple[str, str], np.ndarray]  # judge, metric → one a reply
 
@@ -21,6 +22,24 @@ class Table(NamedTuple):
     asked: dict[Path, np.ndarray]
 
 
+class Block(NamedTuple):
+    """values_RP: rows (roles, or seeds) × the prompts of a suite, NaN where there is none. trial_P: the number
+    of the request that each prompt belongs to."""
+
+    values_RP: np.ndarray
+    trial_P: np.ndarray
+
+    @property
+    def n(self) -> int:
+        """Prompts with at least one value."""
+        return int((~np.isnan(self.values_RP)).any(axis=0).sum())
+
+    @property
+    def trials(self) -> float:
+        """The independent trials that those are worth."""
+        return worth((~np.isnan(self.values_RP)).any(axis=0), self.trial_P)
+
+
 class Values:
     """Reads the values of a run and suite once."""
 
@@ -28,12 +47,14 @@ class Values:
         self._known: dict[tuple[Path, str], tuple[tuple[str, ...], Columns]] = {}
         self._ids: dict[tuple[str, ...], tuple[str, ...]] = {}  # most runs have the same
         self._tables: dict[tuple[str, str, str], Table] = {}
+        self._trials: dict[str, dict[str, str]] = {}
 
     def of(self, run: Run, key: str) -> tuple[tuple[str, ...], Columns]:
         """The prompts that a run was asked, sorted, and a column for each judge and metric."""
         place = (run.path, key)
         if place not in self._known:
             rows = run.values(key)
+            self._trials.setdefault(key, {}).update(run.trials(key))
             found = tuple(sorted(rows))
             ids = self._ids.setdefault(found, found)
             made: Columns = {}
@@ -59,6 +80,17 @@ class Values:
     def ids(self, runs: Sequence[Run], key: str) -> list[str]:
         """The prompts of a suite, in the order of the columns of its tables."""
         return sorted({name for run in runs if key in run.asked for name in self.of(run, key)[0]})
+
+    def trials(self, runs: Sequence[Run], key: str, ids: Iterable[str] | None = None) -> list[str]:
+        """The request of each prompt of a suite, in the order of the columns of its tables, or of these."""
+        columns = self.ids(runs, key)
+        asked = self._trials.get(key, {})
+        return [asked.get(name, name) for name in (columns if ids is None else ids)]
+
+
+def worth(counted_P: np.ndarray, trial_P: np.ndarray) -> float:
+    """The independent trials that the counted prompts are worth."""
+    return effective(by_trial(counted_P[None] > 0, trial_P)[0])
 
 
 def aligned(found: Mapping[Path, tuple[tuple[str, ...], np.ndarray]]) -> dict[Path, np.ndarray]:
