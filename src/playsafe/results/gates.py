@@ -78,19 +78,18 @@ class Pair(NamedTuple):
 
 def _pairs(run: Run, base: Run, e: Estimate) -> list[Pair]:
     """Of the replies that count in both runs; one that only one of them was asked for was not measured."""
-    own, others = run.values(e.suite), base.values(e.suite)
-    trials = base.trials(e.suite) | run.trials(e.suite)
+    own, others = ({row["id"]: row for row in one.valued(e.suite)} for one in (run, base))
 
     def value(rows: Mapping[str, Any], name: str) -> tuple[bool, float | None]:
         """Whether the reply counts, and its value."""
-        given = rows[name].get(e.judge, {}) if name in rows else {e.metric: None}
+        given = rows[name]["values"].get(e.judge, {}) if name in rows else {e.metric: None}
         return e.metric in given, given.get(e.metric)
 
     found = []
     for name in sorted(own.keys() | others.keys()):
         (counts, after), (counted, before) = value(own, name), value(others, name)
         if counts and counted:
-            found.append(Pair(after, before, trials[name]))
+            found.append(Pair(after, before, (own.get(name) or others[name])["trial"]))
     return found
 
 

@@ -23,8 +23,8 @@ class Table(NamedTuple):
 
 
 class Block(NamedTuple):
-    """values_RP: rows (roles, or seeds) × the prompts of a suite, NaN where there is none. trial_P: the number
-    of the request that each prompt belongs to."""
+    """values_RP: rows (roles, or seeds) × the prompts of a suite, NaN where there is none. trial_P: the
+    number of the request that each prompt belongs to."""
 
     values_RP: np.ndarray
     trial_P: np.ndarray
@@ -48,18 +48,19 @@ class Values:
         self._ids: dict[tuple[str, ...], tuple[str, ...]] = {}  # most runs have the same
         self._tables: dict[tuple[str, str, str], Table] = {}
         self._trials: dict[str, dict[str, str]] = {}
+        self._columns: dict[str, np.ndarray] = {}
 
     def of(self, run: Run, key: str) -> tuple[tuple[str, ...], Columns]:
         """The prompts that a run was asked, sorted, and a column for each judge and metric."""
         place = (run.path, key)
         if place not in self._known:
-            rows = run.values(key)
-            self._trials.setdefault(key, {}).update(run.trials(key))
+            rows = {row["id"]: row for row in run.valued(key)}
+            self._trials.setdefault(key, {}).update({name: row["trial"] for name, row in rows.items()})
             found = tuple(sorted(rows))
             ids = self._ids.setdefault(found, found)
             made: Columns = {}
             for n, name in enumerate(ids):
-                for judge, given in rows[name].items():
+                for judge, given in rows[name]["values"].items():
                     for metric, value in given.items():
                         column = made.setdefault((judge, metric), np.full(len(ids), np.nan))
                         column[n] = np.nan if value is None else value
@@ -82,10 +83,17 @@ class Values:
         return sorted({name for run in runs if key in run.asked for name in self.of(run, key)[0]})
 
     def trials(self, runs: Sequence[Run], key: str, ids: Iterable[str] | None = None) -> list[str]:
-        """The request of each prompt of a suite, in the order of the columns of its tables, or of these."""
+        """The request of each prompt of a suite, in the order of its tables' columns, or of these ids."""
         columns = self.ids(runs, key)
         asked = self._trials.get(key, {})
         return [asked.get(name, name) for name in (columns if ids is None else ids)]
+
+    def block(self, runs: Sequence[Run], key: str, values_RP: np.ndarray) -> Block:
+        """Values in the order of the columns of a suite's tables."""
+        if key not in self._columns:
+            self._columns[key] = numbered(self.trials(runs, key))
+        trial_P, width = self._columns[key], values_RP.shape[1]
+        return Block(values_RP, trial_P if trial_P.size == width else np.arange(width))
 
 
 def worth(counted_P: np.ndarray, trial_P: np.ndarray) -> float:
