@@ -98,8 +98,8 @@ def kind_of(config: SuiteConfig) -> SuiteKind | None:
 
 
 def suite(config: SuiteConfig, evaluation: EvaluationConfig) -> PromptSet:
-    """The prompts of one configured suite: a known one, found by its hash, or a file. Rows of roles with their
-    own replies stand each for itself; of other prompts those that say the same are one trial."""
+    """The prompts of one configured suite: a known one, found by its hash, or a file. Rows of roles with
+    their own replies stand each for itself; of other prompts those that say the same are one trial."""
     found = _read(config, evaluation)
     return found if found.kind == "references" else _by_request(found)
 
@@ -231,9 +231,8 @@ def references(data: RoleData) -> PromptSet:
         Prompt(row.id, "references", row.messages, row.references or (row.reply,)) for row in data.references
     )
     repeated = len(prompts) - len({prompt.messages for prompt in prompts})
-    source = f"{len(prompts)} held-out rows" + (
-        f", {repeated} with a question of another" if repeated else ""
-    )
+    source = f"{len(prompts)} held-out rows"
+    source += f", {repeated} with the question of another one" if repeated else ""
     return PromptSet("references", "references", prompts, data.hash, source)
 
 
