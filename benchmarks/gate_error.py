@@ -27,8 +27,8 @@ NOMINAL = 0.025
 
 
 class Setting(NamedTuple):
-    """share: what the gate asks for, or the share of the aligned model where it is relative. alike: ρ. shared:
-    for how many requests run and aligned model have the same luck. uneven: requests have 1 to 2 k − 1 texts.
+    """share: what the gate asks for, or the share of the aligned model where it is relative. alike: ρ.
+    shared: of requests for which both have the same luck. uneven: requests have 1 to 2 k − 1 texts.
     missing: share of replies that are not judged."""
 
     gate: str
@@ -168,9 +168,8 @@ def main() -> None:
             for n, how in enumerate(("texts", "requests"))
         }
         rows.append({"gate": setting.gate, "setting": setting.name, **found})
-        print(
-            f"{setting.gate:24} {setting.name:28} texts {found['texts']:6.1%}  requests {found['requests']:6.1%}"
-        )
+        shares = "  ".join(f"{how} {share:6.1%}" for how, share in found.items())
+        print(f"{setting.gate:24} {setting.name:28} {shares}")
     if given.out:
         given.out.write_text(json.dumps({"studies": given.studies, "rows": rows}, indent=1) + "\n")
     if given.figure:
