@@ -38,6 +38,12 @@ class BadInput(PlaysafeError, ValueError):
     """A file, an option, a row or a model that cannot be used as given."""
 
 
+class Busy(BadInput):
+    """Another process is at work where this one wants to write."""
+
+    exit_code = 5
+
+
 class CheckFailed(PlaysafeError, RuntimeError):
     """A self-check at the start of or during a run did not hold; the numbers would not be trustworthy."""
 

@@ -202,6 +202,8 @@ class Estimate:
     suite: the suite as it was asked (see `key_of`). judge: the judge's label, "none" where none was asked.
     value: the estimate, None exactly when n == 0 (a set without items has no rate). n: items counted.
     errors: items that could not be judged. low, high: 95 % interval, both in the unit of the metric.
+    trials: how many independent trials items and errors together are worth, as several texts of one request
+    are none (None: as many as there are). looks: how often the suite could be looked at before it was over.
     """
 
     suite: str
@@ -213,6 +215,8 @@ class Estimate:
     low: float | None
     high: float | None
     method: str = "wilson"
+    trials: float | None = None
+    looks: int = 1
 
     def __post_init__(self) -> None:
         numbers = (self.value, self.low, self.high)

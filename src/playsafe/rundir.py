@@ -3,16 +3,19 @@
 A run directory belongs to one identity (a hash of everything that can change a number). Opened with
 another identity it is refused, so that no run continues on top of another one's files. JSONL files are
 append-only; a line torn by a kill is cut off when the file is opened again. One process at a time works in
-a run directory (`locked`), and says in events.jsonl what it did. Where several processes train one run
-(`accelerate launch`), the first one writes and the others only read.
+a run directory (`locked`), and says in events.jsonl what it did; another one is refused (`Busy`). Where
+several processes train one run (`accelerate launch`), the first one writes and the others only read.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -21,7 +24,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from playsafe.errors import BadInput
+from playsafe.errors import BadInput, Busy
 
 EVENTS = "events.jsonl"
 _LOCK = ".lock"
@@ -128,23 +131,29 @@ def broken_seals(folder: Path, sealed: dict[str, list[Any]] | None) -> list[str]
 
 @contextmanager
 def locked(path: Path, wait: float = 0.0, name: str = "") -> Iterator[None]:
-    """This process alone works in a directory; BadInput where another one does.
+    """This process alone works in a directory; Busy where another one does.
 
-    The operating system gives the lock of a dead process back, so that none is ever stale. wait: seconds to
-    give a process that is just ending. name: of a part of the work, beside which others may be done.
+    The directory itself is locked, so that deleting files in it frees nothing, and a file in it for file
+    systems that lock no directories. The operating system gives the lock of a dead process back: none is
+    ever stale. wait: seconds to give a process that is just ending. name: of a part of the work, beside
+    which other parts may be done, though not the whole.
     """
     if not is_writer():
         yield
         return
-    missing = not path.exists()
-    path.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path / f"{_LOCK}{name}")
+    missing, until = not path.exists(), time.monotonic() + wait
     try:
-        lock.acquire(timeout=wait)
+        held = _hold(path, until, shared=bool(name))
+        lock = FileLock(path / f"{_LOCK}{name}")
+        try:
+            lock.acquire(timeout=max(0.0, until - time.monotonic()))
+        except Timeout:
+            os.close(held)
+            raise
     except Timeout:
         last = next(iter(read_jsonl(path / EVENTS)[-1:]), {})
         who = f" (process {last['pid']}, since {last['time']})" if "pid" in last else ""
-        raise BadInput(
+        raise Busy(
             f"another process is at work in this directory{who}.",
             where=str(path),
             next="Wait until it ends, or stop it and repeat the command.",
@@ -155,8 +164,44 @@ def locked(path: Path, wait: float = 0.0, name: str = "") -> Iterator[None]:
     finally:
         Path(lock.lock_file).unlink(missing_ok=True)  # held, so that whoever waits for it looks anew
         lock.release()
-        if missing and not any(path.iterdir()):
-            path.rmdir()  # whoever was refused leaves nothing
+        if missing and not name:
+            with contextlib.suppress(OSError):
+                path.rmdir()  # whoever was refused leaves nothing; what is not empty stays
+        os.close(held)
+
+
+def _hold(path: Path, until: float, *, shared: bool) -> int:
+    """A locked descriptor of a directory, which is made where it is missing; Timeout where others hold it."""
+    while True:
+        if path.is_file() or (path.is_symlink() and not path.exists()):
+            raise BadInput("the path is no directory.", where=str(path), next="Choose another one.")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            held = os.open(path, os.O_RDONLY)
+        except (FileNotFoundError, FileExistsError):  # it came or went with somebody who was refused
+            continue
+        except OSError as error:
+            raise BadInput(f"the directory cannot be used: {error.strerror}.", where=str(path)) from None
+        try:
+            fcntl.flock(held, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            if path.exists() and os.path.samestat(os.fstat(held), path.stat()):
+                return held
+            os.close(held)
+        except BlockingIOError:
+            os.close(held)
+            if time.monotonic() >= until:
+                raise Timeout(str(path)) from None
+            time.sleep(0.02)
+        except OSError:  # no locks on directories here: the file's stands alone
+            return held
+
+
+def append_once(path: Path, row: dict[str, Any], key: str = "key") -> None:
+    """Append a row to a file that several processes write, unless a row of its key is there."""
+    with locked(path.parent, wait=60.0):
+        cut_torn_line(path)
+        if row[key] not in {known[key] for known in read_jsonl(path)}:
+            append_jsonl(path, [row])
 
 
 def add_event(path: Path, **event: Any) -> None:

@@ -99,7 +99,26 @@ def kind_of(config: SuiteConfig) -> SuiteKind | None:
 
 
 def suite(config: SuiteConfig, evaluation: EvaluationConfig) -> PromptSet:
-    """The prompts of one configured suite: a known one, found by its hash, or a file."""
+    """The prompts of one configured suite: a known one, found by its hash, or a file. Rows of roles with
+    their own replies stand each for itself; of other prompts those that say the same are one trial."""
+    found = _read(config, evaluation)
+    return found if found.kind == "references" else _by_request(found)
+
+
+def _by_request(found: PromptSet) -> PromptSet:
+    """Prompts that say the same, whatever their ids, are one trial; the set says how many repeat another."""
+    first: dict[tuple[Message, ...], str] = {}
+    for prompt in found.prompts:
+        first.setdefault(prompt.messages, prompt.trial or prompt.id)
+    repeated = len(found.prompts) - len(first)
+    if not repeated:
+        return found
+    prompts = tuple(replace(prompt, trial=first[prompt.messages]) for prompt in found.prompts)
+    source = f"{found.source}, {repeated} of them the same request as an earlier one"
+    return replace(found, prompts=prompts, source=source)
+
+
+def _read(config: SuiteConfig, evaluation: EvaluationConfig) -> PromptSet:
     where = f"evaluation.suites.{config.name}"
     path = None if config.path is None else Path(path_of(config.path, "suite", where))
     if (known := known_suite(config)) is not None:
@@ -212,7 +231,9 @@ def references(data: RoleData) -> PromptSet:
     prompts = tuple(
         Prompt(row.id, "references", row.messages, row.references or (row.reply,)) for row in data.references
     )
+    repeated = len(prompts) - len({prompt.messages for prompt in prompts})
     source = f"{len(prompts)} held-out rows"
+    source += f", {repeated} with the question of another one" if repeated else ""
     return PromptSet("references", "references", prompts, data.references_hash, source)
 
 

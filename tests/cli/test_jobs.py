@@ -19,7 +19,7 @@ import yaml
 from conftest import playsafe
 from playsafe import api
 from playsafe.config import load_study
-from playsafe.errors import BadInput
+from playsafe.errors import BadInput, Busy
 from playsafe.executors import processes
 from playsafe.progress import Silent
 from playsafe.rundir import EVENTS, locked, read_json, read_jsonl, write_json
@@ -153,6 +153,77 @@ def test_two_processes_on_one_directory_are_one_refusal(tmp_path: Path) -> None:
     with locked(out):
         pass
     assert not list(out.rglob(".lock"))
+
+
+CYCLE = """
+import os, sys, time
+from pathlib import Path
+from playsafe.errors import BadInput
+from playsafe.rundir import append_once, locked
+root, mark, end = Path(sys.argv[1]), Path(sys.argv[2]), time.monotonic() + 1.5
+held = together = 0
+while time.monotonic() < end:
+    try:
+        with locked(root, 0.2):
+            held += 1
+            try:
+                os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
+            except FileExistsError:
+                together += 1
+            for file in root.glob(".lock*"):
+                file.unlink()  # whoever tidies up
+            time.sleep(0.001)
+            mark.unlink()
+    except BadInput:
+        pass
+for n in range(20):
+    append_once(root.parent / "cache" / "answers.jsonl", {"key": str(n)})
+print(held, together)
+"""
+
+
+def test_no_two_processes_ever_hold_a_directory(tmp_path: Path) -> None:
+    """Three of them take it as often as they can, delete its lock files, and leave it empty each time."""
+    command = [sys.executable, "-c", CYCLE, str(tmp_path / "out"), str(tmp_path / "mark")]
+    some = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    said = [process.communicate(timeout=60)[0].split() for process in some]
+    assert [process.returncode for process in some] == [0, 0, 0]
+    assert sum(int(held) for held, _ in said) > 10
+    assert [together for _, together in said] == ["0", "0", "0"]
+    rows = read_jsonl(tmp_path / "cache" / "answers.jsonl")
+    assert Counter(row["key"] for row in rows) == Counter(map(str, range(20)))
+
+
+def test_a_part_and_the_whole_exclude_each_other_and_two_parts_do_not(tmp_path: Path) -> None:
+    with locked(tmp_path, name="-1-of-2"):
+        with locked(tmp_path, name="-2-of-2"):
+            pass
+        for name in ("", "-1-of-2"):
+            with pytest.raises(Busy, match="another process"), locked(tmp_path, name=name):
+                pass
+    with locked(tmp_path), pytest.raises(Busy), locked(tmp_path, name="-1-of-2"):
+        pass
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match="no directory"), locked(tmp_path / "file"):
+        pass
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("second", ["run", "shard"])
+def test_two_commands_at_once_write_no_line_twice(tmp_path: Path, second: str) -> None:
+    """One does the work; the other is refused with an exit code of its own."""
+    config = study(tmp_path, roles={"names": ["Oluna"]})
+    some = [start(config), start(config, *(["--shard", "1/2"] if second == "shard" else []))]
+    codes = sorted(process.wait(300) for process in some)
+    assert codes in ([0, 5], [0, 0])  # the later one may find everything done
+    if codes == [0, 5]:
+        said = "".join(process.stderr.read() for process in some if process.stderr is not None)
+        assert "another process is at work" in said
+    assert playsafe("run", str(config), "--quiet") == 0  # what a part leaves to others
+    for file in (tmp_path / "out").rglob("*.jsonl"):
+        lines = file.read_text().splitlines()
+        assert len(lines) == len({*lines}), file
+    assert done(tmp_path / "out") == Counter(dict.fromkeys(Plan(load_study(config)).jobs, 1))
 
 
 def test_a_job_that_fails_is_a_row_and_the_rest_goes_on(

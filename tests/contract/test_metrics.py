@@ -98,7 +98,7 @@ def estimated(name: str, answered: Answered) -> Estimate | None:
     values = [metrics.get(name).value(reply) for reply in answered.replies()]
     if all(value is None for value in values):
         return None
-    trials = len({p.trial or p.id for p in answered.prompts})
+    trials = [p.trial or p.id for p in answered.prompts]
     return metrics.estimate(metrics.get(name), answered.suite, answered.judge, values, trials)
 
 

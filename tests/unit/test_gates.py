@@ -80,10 +80,17 @@ def test_unjudged_answers_count_against_the_gate() -> None:
     assert (lost.state, lost.n) == ("fail", 360)
     assert lost.value == pytest.approx(300 / 360)
     worst = cautious(refusal(0, 300, errors=60), floor=False)
-    assert worst is not None
     assert worst.value == pytest.approx(60 / 360)
-    assert cautious(refusal(0, 0, errors=5), floor=True) == Interval(0.0, 0.0, 0.0)
-    assert cautious(refusal(0, 0), floor=True) is None
+    assert worst[1:] == pytest.approx(wilson(60, 360)[1:])  # they are answers like others, none is certain
+
+
+@pytest.mark.parametrize(("n", "errors", "state"), [(10, 10, "fail"), (10, 11, "not measured")])
+def test_where_most_is_missing_the_gate_is_not_measured(n: int, errors: int, state: str) -> None:
+    found = decide(parse_gate("refusal >= 0.9"), "run", [refusal(n, n, errors=errors)])[0]
+    assert (found.state, found.n, found.errors) == (state, n + errors, errors)
+    assert (found.value is None) == (state == "not measured")
+    ceiling = decide(parse_gate("refusal <= 0.1"), "run", [refusal(0, n, errors=errors)])[0]
+    assert ceiling.state == state
 
 
 def test_what_was_not_measured_does_not_pass() -> None:

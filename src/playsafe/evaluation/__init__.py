@@ -16,7 +16,7 @@ from playsafe.evaluation import asking, measuring
 from playsafe.evaluation.freshness import Ledger, Stage
 from playsafe.evaluation.judging import Judges, items
 from playsafe.evaluation.measuring import Voices
-from playsafe.evaluation.stopping import Stopping, looked_at
+from playsafe.evaluation.stopping import Stopping
 from playsafe.models.loading import Aligned
 from playsafe.probes import ProbeSet, check_aims, expand
 from playsafe.progress import Reporter
@@ -133,7 +133,7 @@ class Evaluator:
             looks = self.stopping.looks(probe)
             values = measuring.values(probe, prompts, replies, self.judges, verdicts, voices, likely, name)
             write_jsonl(run / "values" / f"{probe.key}.jsonl", metrics.lines(prompts, values))
-            found += [looked_at(e, looks) for e in metrics.estimates(probe.key, prompts, values)]
+            found += metrics.estimates(probe.key, prompts, values, looks)
             stopped = {"looks": looks, "stopped": len(prompts) < len(probe.prompts)} if looks > 1 else {}
             suites[probe.key] = probe.to_json() | {"asked": len(replies)} | stopped
         summary = about | {"estimates": [e.to_json() for e in found], "suites": suites, "errors": errors}
@@ -172,4 +172,4 @@ class Evaluator:
         every = items(probe, prompts, replies)
         verdicts = {key: self.judges.decide(key, every) for key in self.judges.of(probe)}
         values = measuring.values(probe, prompts, replies, self.judges, verdicts)
-        return metrics.estimates(probe.key, prompts, values)
+        return metrics.estimates(probe.key, prompts, values, self.stopping.looks(probe))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from playsafe import metrics
 from playsafe.config import EvaluationConfig
@@ -12,7 +11,7 @@ from playsafe.gates import Gate, parse_gate
 from playsafe.probes import ProbeSet
 from playsafe.records import Completion, Estimate, Prompt
 from playsafe.rundir import digest
-from playsafe.statistics import sequential_share, share_looks
+from playsafe.statistics import share_looks
 
 Estimates = Callable[[ProbeSet, Sequence[Prompt], Sequence[Completion]], list[Estimate]]
 
@@ -33,12 +32,15 @@ class Stopping:
 
     def blocks(self, probe: ProbeSet) -> list[list[Prompt]]:
         """The prompts between two looks at the gates; one block where nothing is stopped early."""
-        several = any(p.trial not in ("", p.id) for p in probe.prompts)  # texts of one request stay together
-        if probe.kind == "pairs" or not self.wanted or several or not self._about(probe):
+        if probe.kind == "pairs" or not self.wanted or not self._about(probe):
             return [list(probe.prompts)]
-        order = sorted(probe.prompts, key=lambda p: digest(p.id))  # a random order that every start repeats
+        requests: dict[str, list[Prompt]] = {}  # their texts stay together: they are one trial
+        for prompt in probe.prompts:
+            requests.setdefault(prompt.trial or prompt.id, []).append(prompt)
+        order = sorted(requests, key=digest)  # a random order that every start repeats
         ends = share_looks(len(order))
-        return [order[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+        parts = [order[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+        return [[prompt for trial in part for prompt in requests[trial]] for part in parts]
 
     def looks(self, probe: ProbeSet) -> int:
         return len(self.blocks(probe))
@@ -50,24 +52,13 @@ class Stopping:
 
     def settled(self, probe: ProbeSet, asked: Sequence[Prompt], found: Mapping[str, Completion]) -> bool:
         """Whether every gate on this suite is decided by every judge, whichever way."""
-        looks = self.looks(probe)
         estimates = self._estimates(probe, asked, [found[p.id] for p in asked])
         for gate in self._about(probe):
-            measured = [looked_at(e, looks) for e in estimates if e.metric == gate.metric]
-            states = [read[1] for e in measured if (read := gate.judged(e)) is not None]
-            if not states or "undecided" in states:
+            states = {gate.judged(e)[1] for e in estimates if e.metric == gate.metric}
+            if not states or states & {"undecided", "not measured"}:
                 return False
         return True
 
     def _about(self, probe: ProbeSet) -> list[Gate]:
         """The gates that are about a suite and measure something of its kind."""
         return [g for g in self.gates if g.concerns(probe.key) and probe.kind in metrics.get(g.metric).kinds]
-
-
-def looked_at(estimate: Estimate, looks: int) -> Estimate:
-    """A share with the wider interval that several looks at the data ask for."""
-    if looks == 1 or estimate.method != "wilson" or estimate.value is None:
-        return estimate
-    hits = round(estimate.value * estimate.n)
-    _, low, high = sequential_share(hits, estimate.n, looks)
-    return replace(estimate, low=low, high=high, method="sequential")

@@ -21,7 +21,7 @@ from playsafe.endpoint import Endpoint
 from playsafe.errors import BadInput
 from playsafe.judges import Decide, Item
 from playsafe.records import Outcome, Verdict
-from playsafe.rundir import append_jsonl, digest, read_jsonl
+from playsafe.rundir import append_once, digest, read_jsonl
 from playsafe.settings import read_yaml
 
 LONGEST = 12_000  # characters shown of a text; the middle of a longer one is left out
@@ -122,7 +122,7 @@ class Rubric:
                     continue
                 kept[keys[name]] = reply.text
                 if cache is not None:
-                    append_jsonl(cache, [{"key": keys[name], "answer": reply.text}])
+                    append_once(cache, {"key": keys[name], "answer": reply.text})
             return [
                 Verdict(item.id, "error", evidence=failed[item.id])
                 if item.id in failed

@@ -7,8 +7,9 @@ with n, errors and a 95 % interval. What a page, a gate or a table must know of 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ from playsafe.config import SuiteKind
 from playsafe.errors import BadInput, nearest
 from playsafe.records import Completion, Estimate, LogProb, Outcome, Prompt, Verdict, Voice
 from playsafe.registry import Registry
-from playsafe.statistics import Interval, bootstrap_mean, wilson
+from playsafe.statistics import bootstrap_mean, effective, sequential_share, wilson
 
 Kind = SuiteKind
 UNJUDGED = "none"  # stands for the judge of a measure that asks none
@@ -192,30 +193,37 @@ def lines(prompts: Sequence[Prompt], by_judge: By) -> list[dict[str, Any]]:
     return rows
 
 
-def estimates(suite: str, prompts: Sequence[Prompt], by_judge: By) -> list[Estimate]:
-    """What the values of a suite come to."""
-    trials = len({prompt.trial or prompt.id for prompt in prompts})
+def estimates(suite: str, prompts: Sequence[Prompt], by_judge: By, looks: int = 1) -> list[Estimate]:
+    """What the values of a suite come to. looks: how often the suite may be looked at before it is over."""
+    trials = [prompt.trial or prompt.id for prompt in prompts]
     return [
-        estimate(get(name), suite, judge, values, trials)
+        estimate(get(name), suite, judge, values, trials, looks)
         for judge, measured in by_judge.items()
         for name, values in measured.items()
     ]
 
 
-def estimate(metric: Measure, suite: str, judge: str, values: Values, trials: int) -> Estimate:
-    """The mean of the values; no value where none could be measured.
+def estimate(
+    metric: Measure, suite: str, judge: str, values: Values, trials: Sequence[str], looks: int = 1
+) -> Estimate:
+    """The mean of the values; no value where none could be measured. trials: the request of each value.
 
-    Several texts of one request are no independent trials: a share counts them as one for its interval.
+    Several texts of one request are no independent trials: a share takes them for the trials that they are
+    worth if they are all alike, another mean redraws them together.
     """
-    known = [value for value in values if value is not None and not math.isnan(value)]
-    n, errors = len(known), sum(value is not None for value in values) - len(known)
-    alone = trials / len(values) if values else 1.0
-    how = "wilson" if metric.is_share else "bootstrap"
+    counted = [(value, trial) for value, trial in zip(values, trials, strict=True) if value is not None]
+    known = [value for value, _ in counted if not math.isnan(value)]
+    asked = [trial for value, trial in counted if not math.isnan(value)]
+    n, each = len(known), Counter(trial for _, trial in counted)
+    worth = effective([*each.values()]) if len(each) < len(counted) else None
+    how = ("wilson" if looks == 1 else "sequential") if metric.is_share else "bootstrap"
+    found = Estimate(suite, metric.name, judge, None, 0, len(counted) - n, None, None, how, worth, looks)
     if not known:
-        return Estimate(suite, metric.name, judge, None, 0, errors, None, None, how)
+        return found
+    alone, how = effective([*Counter(asked).values()]), how + (" over requests" if len({*asked}) < n else "")
     if metric.is_share:
-        found = wilson(sum(known) * alone, n * alone)
-        how += "" if alone == 1 else " over requests"
+        hits = sum(known) * alone / n
+        value, low, high = wilson(hits, alone) if looks == 1 else sequential_share(hits, alone, looks)
     else:
-        found = Interval(*map(metric.shown, bootstrap_mean(known)))
-    return Estimate(suite, metric.name, judge, found.value, n, errors, found.low, found.high, how)
+        value, low, high = map(metric.shown, bootstrap_mean(known, trials=asked))
+    return replace(found, value=value, n=n, low=low, high=high, method=how)

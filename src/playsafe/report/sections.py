@@ -244,8 +244,9 @@ def pair_rows(numbers: Numbers) -> tuple[list[str], list[list[str]]]:
     rows = []
     for pair in agreement.pairs(numbers):
         cells = []
-        for counts in (pair.answered, pair.table_KK):
-            cells += [percent(float(np.trace(counts)) / pair.n), _kappa(cohen_kappa(counts))]
+        for counts_TKK in (pair.answered_TKK, pair.counts_TKK):
+            agreed = float(np.trace(counts_TKK.sum(axis=0))) / pair.n
+            cells += [percent(agreed), _kappa(cohen_kappa(counts_TKK))]
         rows.append([f"{pair.a}, {pair.b}", pair.key, str(pair.n), *cells])
     return columns, rows
 

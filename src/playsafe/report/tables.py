@@ -9,7 +9,7 @@ from playsafe.metrics import Measure
 from playsafe.report.text import DASH, apart, count, percent, points, shown
 from playsafe.results.load import BASE, StudyRuns
 from playsafe.results.numbers import Numbers, Stat
-from playsafe.statistics import holm, mcnemar
+from playsafe.statistics import by_trial, holm, mcnemar
 
 EVERY_ROLE = "all roles"
 Rows = tuple[list[str], list[list[str]]]  # columns and rows
@@ -92,7 +92,8 @@ def mcnemar_table(numbers: Numbers) -> Rows:
 
 
 def _discordant(numbers: Numbers, role: str, a: str, b: str) -> tuple[int, int, int] | None:
-    """Prompts judged for both, and counted by one alone; suites together. None where nothing is paired."""
+    """Requests judged for both, and counted by one alone (by one more often, where they have several texts);
+    suites together. None where nothing is paired."""
     n = only_a = only_b = 0
     safety = numbers.runs.safety.name
     for suite in numbers.suites(safety):
@@ -100,8 +101,11 @@ def _discordant(numbers: Numbers, role: str, a: str, b: str) -> tuple[int, int, 
             continue
         first = [numbers.seeds(role, method, suite, safety)[0] for method in (a, b)]
         both = ~np.isnan(first[0]) & ~np.isnan(first[1])
-        x, y = first[0][both] > 0, first[1][both] > 0
-        n, only_a, only_b = n + len(x), only_a + int((x & ~y).sum()), only_b + int((y & ~x).sum())
+        apart_P = np.where(both, np.sign(first[0]) - np.sign(first[1]), 0.0)
+        trial_P = numbers.values.block(numbers.runs.every, suite, apart_P[None]).trial_P
+        apart_T, asked_T = (by_trial(part[None], trial_P)[0] for part in (apart_P, both))
+        n += int((asked_T > 0).sum())
+        only_a, only_b = only_a + int((apart_T > 0).sum()), only_b + int((apart_T < 0).sum())
     return (n, only_a, only_b) if n else None
 
 

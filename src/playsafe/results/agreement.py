@@ -11,30 +11,38 @@ from playsafe.metrics import UNSAFE
 from playsafe.results.answers import STATES, VALUES, natural
 from playsafe.results.load import Run
 from playsafe.results.numbers import Numbers
+from playsafe.statistics import numbered
 
 LIMIT = 200  # disagreements listed
 ANSWERED = np.isin(STATES, [*UNSAFE])  # by place in STATES
 
 
 class Pair(NamedTuple):
-    """Two judges on one suite: counts of replies by outcome, rows the first judge, columns the second."""
+    """Two judges on one suite: counts of replies by request and outcome, rows the first judge, columns the
+    second. All runs answer the same requests."""
 
     a: str
     b: str
     key: str
-    table_KK: np.ndarray
+    counts_TKK: np.ndarray
+
+    @property
+    def table_KK(self) -> np.ndarray:
+        return np.asarray(self.counts_TKK.sum(axis=0))
 
     @property
     def n(self) -> int:
-        return int(self.table_KK.sum())
+        return int(self.counts_TKK.sum())
 
     @property
     def answered(self) -> np.ndarray:
+        return np.asarray(self.answered_TKK.sum(axis=0))
+
+    @property
+    def answered_TKK(self) -> np.ndarray:
         """The same replies in two classes: answered or not."""
-        side = ANSWERED[:VALUES].astype(int)
-        folded = np.zeros((2, 2), dtype=int)
-        np.add.at(folded, (side[:, None].repeat(VALUES, 1), side[None].repeat(VALUES, 0)), self.table_KK)
-        return folded
+        side_K2 = np.eye(2, dtype=int)[ANSWERED[:VALUES].astype(int)]
+        return np.asarray(side_K2.T @ self.counts_TKK @ side_K2)
 
 
 def keys(numbers: Numbers) -> list[str]:
@@ -50,12 +58,17 @@ def pairs(numbers: Numbers) -> list[Pair]:
     found = []
     for a, b in combinations(numbers.runs.judges, 2):
         for key in keys(numbers):
-            counts = np.zeros((VALUES, VALUES), dtype=int)
-            for run in _every(numbers, key):
-                replies = numbers.answers.of(run, key)
+            every = [numbers.answers.of(run, key) for run in _every(numbers, key)]
+            asked = [name for replies in every for name in replies.ids]
+            trials = numbers.values.trials(numbers.runs.every, key, asked)
+            trial_P = numbered(trials)
+            counts = np.zeros((len({*trials}), VALUES, VALUES), dtype=int)
+            places = np.split(trial_P, np.cumsum([len(replies.ids) for replies in every])[:-1])
+            for replies, place_P in zip(every, places, strict=True):
                 if a in replies.codes and b in replies.codes:
                     both = replies.judged(a) & replies.judged(b)
-                    np.add.at(counts, (replies.codes[a][both], replies.codes[b][both]), 1)
+                    at = (place_P[both], replies.codes[a][both], replies.codes[b][both])
+                    np.add.at(counts, at, 1)
             if counts.sum():
                 found.append(Pair(a, b, key, counts))
     return found

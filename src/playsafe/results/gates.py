@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from playsafe import metrics
-from playsafe.gates import Decision, Gate, decide, parse_gate
+from playsafe.gates import Decision, Gate, decide, decision, missing, parse_gate, unmeasured
 from playsafe.records import Estimate
 from playsafe.results.load import Run, StudyRuns
-from playsafe.statistics import Interval, newcombe_paired, paired_bootstrap
-
-Pairs = list[tuple[float | None, float | None]]  # a reply's value after and before; None: not measured
+from playsafe.statistics import Interval, bootstrap_mean, effective, newcombe_paired
 
 
 def decisions(runs: StudyRuns) -> list[Decision]:
@@ -50,39 +50,60 @@ def _relative(gate: Gate, run: Run, runs: StudyRuns) -> list[Decision]:
     """The paired difference to the aligned model, suite by suite and judge by judge."""
     own = [e for e in run.estimates if e.metric == gate.metric and gate.concerns(e.suite)]
     found = [_compared(gate, run, runs.base_run(run.role, e.suite), e) for e in own]
-    return found or [Decision(gate.text, run.label, gate.suite, "", "not measured", unit=gate.unit)]
+    return found or [missing(gate, run.label)]
 
 
 def _compared(gate: Gate, run: Run, base: Run | None, e: Estimate) -> Decision:
-    after = _values(run, e)
-    before = _values(base, e) if base else {}
-    pairs = [(after[name], before[name]) for name in sorted(after.keys() & before.keys())]
-    missed = sum(None in pair for pair in pairs)
-    interval = _share(gate, pairs) if gate.unit == "share" else _mean(gate, pairs)
-    if interval is None:
-        return Decision(gate.text, run.label, e.suite, e.judge, "not measured", unit=gate.unit)
-    state = gate.state(interval, 0 if gate.unit == "share" else missed)
-    return Decision(gate.text, run.label, e.suite, e.judge, state, *interval, n=len(pairs), unit=gate.unit)
+    pairs = _pairs(run, base, e) if base else []
+    missed = sum(pair.missed for pair in pairs)
+    if unmeasured(len(pairs) - missed, missed):
+        return decision(gate, run.label, e, "not measured", None, len(pairs), missed)
+    is_share = gate.unit == "share"
+    interval = _share(gate, pairs) if is_share else _mean(gate, pairs)
+    state = gate.state(interval, 0 if is_share else missed)
+    return decision(gate, run.label, e, state, interval, len(pairs), missed)
 
 
-def _values(run: Run, e: Estimate) -> dict[str, float | None]:
-    """Of the replies that count, by prompt id."""
-    rows = run.values(e.suite).items()
-    return {name: row[e.judge][e.metric] for name, row in rows if e.metric in row.get(e.judge, {})}
+class Pair(NamedTuple):
+    """A reply's value after and before (None: not measured), and the request that it answers."""
+
+    after: float | None
+    before: float | None
+    trial: str
+
+    @property
+    def missed(self) -> bool:
+        return self.after is None or self.before is None
 
 
-def _share(gate: Gate, pairs: Pairs) -> Interval | None:
-    """Newcombe's; a reply that could not be measured speaks against the gate."""
-    counts = {(a, b): 0 for a in (True, False) for b in (True, False)}
-    for x, y in pairs:
+def _pairs(run: Run, base: Run, e: Estimate) -> list[Pair]:
+    """Of the replies that count in both runs; one that only one of them was asked for was not measured."""
+    own, others = ({row["id"]: row for row in one.valued(e.suite)} for one in (run, base))
+
+    def value(rows: Mapping[str, Any], name: str) -> tuple[bool, float | None]:
+        """Whether the reply counts, and its value."""
+        given = rows[name]["values"].get(e.judge, {}) if name in rows else {e.metric: None}
+        return e.metric in given, given.get(e.metric)
+
+    found = []
+    for name in sorted(own.keys() | others.keys()):
+        (counts, after), (counted, before) = value(own, name), value(others, name)
+        if counts and counted:
+            found.append(Pair(after, before, (own.get(name) or others[name])["trial"]))
+    return found
+
+
+def _share(gate: Gate, pairs: Sequence[Pair]) -> Interval:
+    """Newcombe's, over requests; a reply that could not be measured speaks against the gate."""
+    counts = {(a, b): 0.0 for a in (True, False) for b in (True, False)}
+    alone = effective([*Counter(pair.trial for pair in pairs).values()]) / len(pairs)
+    for x, y, _ in pairs:
         counts[not gate.floor if x is None else x > 0, gate.floor if y is None else y > 0] += 1
-    return newcombe_paired(*counts.values()) if pairs else None
+    return newcombe_paired(*(alone * count for count in counts.values()))
 
 
-def _mean(gate: Gate, pairs: Pairs) -> Interval | None:
-    """The paired bootstrap over prompts; a relative change where the measure lies on a log scale."""
-    apart = [x - y for x, y in pairs if x is not None and y is not None]
-    if not apart:
-        return None
-    ends = paired_bootstrap(np.array([apart]))
+def _mean(gate: Gate, pairs: Sequence[Pair]) -> Interval:
+    """The paired bootstrap over requests; a relative change where the measure lies on a log scale."""
+    known = [(x - y, trial) for x, y, trial in pairs if x is not None and y is not None]
+    ends = bootstrap_mean([apart for apart, _ in known], trials=[trial for _, trial in known])
     return Interval(*np.expm1(ends).tolist()) if metrics.get(gate.metric).log else ends

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from playsafe.statistics import Interval, paired_bootstrap, wilson
+from playsafe.statistics import Interval, effective, paired_bootstrap, wilson
 
 REPLICATES = 2000
 STEP = 1e-6  # of the numerical slopes
@@ -24,8 +24,8 @@ Combine = Callable[[np.ndarray], np.ndarray]  # shares S × … → …
 
 
 class Count(NamedTuple):
-    """One share: rows × prompts, means over seeds. prompts: names what was asked; counts over the same
-    prompts are redrawn together and have the same columns."""
+    """One share: rows × requests, the sum over the prompts of each, means over seeds. prompts: names what was
+    asked; counts over the same prompts are redrawn together and have the same columns."""
 
     hits_RP: np.ndarray
     counted_RP: np.ndarray
@@ -38,6 +38,11 @@ class Count(NamedTuple):
     @property
     def n(self) -> int:
         return round(float(self.counted_RP.sum()))
+
+    @property
+    def trials(self) -> float:
+        """The independent trials that the prompts counted in some row are worth."""
+        return effective(np.ceil(self.counted_RP).max(axis=0))
 
 
 def harmonic(shares: np.ndarray) -> np.ndarray:
@@ -119,8 +124,8 @@ def _width(counts: Sequence[Count], shares: np.ndarray, slopes: np.ndarray) -> f
 
 
 def _reach(count: Count) -> float:
-    """What Wilson still allows for an event that no prompt showed."""
-    return wilson(0, int((count.counted_RP > 0).any(axis=0).sum())).high
+    """What Wilson still allows for an event that no request showed."""
+    return wilson(0, count.trials).high
 
 
 def _same(one: Count, other: Count) -> bool:

@@ -128,8 +128,8 @@ class Languages:
         ]
         if not by_key or any(not count.counted_RP.any() for made in by_key for count in made):
             return None
-        ids = [self.numbers.values.ids(self.runs.every, key) for key in keys]
-        numbered = [[name.rpartition(":")[2] for name in one] for one in ids]
+        trials = [self.numbers.values.trials(self.runs.every, key) for key in keys]
+        numbered = [[name.rpartition(":")[2] for name in dict.fromkeys(one)] for one in trials]
         parallel = all(one == numbered[0] for one in numbered)
         counts = [made[arm]._replace(prompts="all") if parallel else made[arm]
                   for arm in range(len(arms)) for made in by_key]  # fmt: skip

@@ -2,7 +2,8 @@
 
 All of them come from the values of single replies. One training seed and one suite: the interval stored with
 the estimate, which knows of an early stop. Otherwise two sides are redrawn, rows (roles, or seeds where there
-is one role) and prompts, the prompts inside their suite; several suites count alike. Shares are cut to 0..1
+is one role) and prompts, the prompts inside their suite and those of one request together; several suites
+count alike. Shares are cut to 0..1
 and keep at least what Wilson allows; a measure on a log scale is shown exponentiated.
 """
 
@@ -21,8 +22,15 @@ from playsafe.records import Estimate
 from playsafe.results.answers import Answers
 from playsafe.results.joint import Count
 from playsafe.results.load import BASE, Run, StudyRuns
-from playsafe.results.values import Values
-from playsafe.statistics import Interval, bootstrap_mean, paired_bootstrap, spearman_interval, wilson
+from playsafe.results.values import Block, Values
+from playsafe.statistics import (
+    Interval,
+    bootstrap_mean,
+    by_trial,
+    paired_bootstrap,
+    spearman_interval,
+    wilson,
+)
 
 Row = list[list[Run]]  # runs of one role (or one run of it) for each suite
 
@@ -136,21 +144,28 @@ class Numbers:
                     counted[n] = column_mean(~np.isnan(values) * asked)
             made.append((hits, counted))
         both = np.all([~np.isnan(counted) for _, counted in made], axis=0)
-        return [Count(np.where(both, h, 0.0), np.where(both, c, 0.0), key) for h, c in made]
+        trial_P = self.values.block(self.runs.every, key, both).trial_P
+        summed = [[by_trial(np.where(both, part, 0.0), trial_P) for part in parts] for parts in made]
+        return [Count(hits, counted, key) for hits, counted in summed]
 
     def voices(self, method: str, metric: str, among: str, keys: Sequence[str]) -> Stat | None:
         """Mean of a measure over the replies that another one counts, its roles alike; None under two."""
         found: dict[tuple[str, ...], Stat] = {}
         for role in self.runs.roles or [""]:
-            values = []
+            values: list[float] = []
+            trials: list[tuple[str, int]] = []
             for key in keys:
                 ours, theirs = (self.seeds(role, method, key, name) for name in (metric, among))
-                values += [float(x) for x, y in zip(ours.flat, theirs.flat, strict=True) if x == x and y == 1]
+                chosen_RP = ~np.isnan(ours) & (theirs == 1)
+                values += ours[chosen_RP].tolist()
+                trial_P = self.values.block(self.runs.every, key, ours).trial_P
+                trials += [(key, int(trial_P[place])) for place in np.nonzero(chosen_RP)[1]]
             if values:
                 place = tuple(
                     run.path.as_posix() for key in keys for run in self.runs.runs(role, method, key)
                 )
-                found[place] = Stat(*bootstrap_mean(values), len(values), "bootstrap over replies")
+                mean = bootstrap_mean(values, trials=trials)
+                found[place] = Stat(*mean, len(values), "bootstrap over requests")
         n = sum(stat.n for stat in found.values())
         if n < 2:
             return None
@@ -204,8 +219,9 @@ class Numbers:
             return Stat.of(stored[0])
         if not stored:
             return None
-        blocks = _known([self.seeds(role, method, suite, metric) for suite in self.suites(metric)])
-        rows = "seeds × prompts" if any(len(block) > 1 for block in blocks) else "prompts"
+        suites = self.suites(metric)
+        blocks = self._blocks(suites, [self.seeds(role, method, suite, metric) for suite in suites])
+        rows = "seeds × prompts" if any(len(block.values_RP) > 1 for block in blocks) else "prompts"
         return _stat(metrics.known(metric), blocks, rows)
 
     def _mean(self, method: str, metric: str, roles: Sequence[str]) -> Stat | None:
@@ -216,21 +232,29 @@ class Numbers:
         if len(alike) < 2:
             return next(iter(found.values()), None)
         blocks = self._by_role(list(found), method, metric)
-        return _stat(metrics.known(metric), _known(blocks), "roles × prompts", at_least_wilson=False)
+        known = self._blocks(suites, blocks)
+        return _stat(metrics.known(metric), known, "roles × prompts", at_least_wilson=False)
 
     def _difference(self, a: str, b: str, metric: str, roles: Sequence[str]) -> Stat | None:
         both = [r for r in roles if all(self.cell(r, method, metric) is not None for method in (a, b))]
+        suites = self.suites(metric) if both else []
         if len(both) > 1:
             sides = zip(*(self._by_role(both, method, metric) for method in (a, b)), strict=True)
             blocks = [x - y for x, y in sides]
         else:
-            suites = [(role, suite) for role in both for suite in self.suites(metric)]
-            blocks = [_less(*(self.seeds(r, method, s, metric) for method in (a, b))) for r, s in suites]
+            blocks = [
+                _less(*(self.seeds(r, method, s, metric) for method in (a, b))) for r in both for s in suites
+            ]
             if len({len(block) for block in blocks}) > 1:
                 blocks = [column_mean(block)[None] for block in blocks]
         rows = "roles" if len(both) > 1 else "seeds" if any(len(block) > 1 for block in blocks) else ""
         how = f"{rows} × prompts" if rows else "prompts"
-        return _change(metrics.known(metric), _known(blocks), how)
+        return _change(metrics.known(metric), self._blocks(suites, blocks), how)
+
+    def _blocks(self, suites: Sequence[str], values: Sequence[np.ndarray]) -> list[Block]:
+        """With the requests of each suite; those without any value are left out."""
+        found = zip(suites, values, strict=True)
+        return [self.values.block(self.runs.every, s, v) for s, v in found if not np.isnan(v).all()]
 
     @cached_property
     def _first_judges(self) -> dict[str, str]:
@@ -255,10 +279,6 @@ def column_mean(block: np.ndarray) -> np.ndarray:
     return np.divide(np.nansum(block, axis=0), count, out=np.full(block.shape[1], np.nan), where=count > 0)
 
 
-def _known(blocks: Sequence[np.ndarray]) -> list[np.ndarray]:
-    return [block for block in blocks if not np.isnan(block).all()]
-
-
 def _less(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Seed by seed: a single row stands against every row, else both sides are their means over seeds."""
     if len(x) != len(y) and 1 not in (len(x), len(y)):
@@ -266,46 +286,50 @@ def _less(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.full((1, 1), np.nan) if 0 in (x.size, y.size) or x.shape[1] != y.shape[1] else x - y
 
 
-def judged(blocks: Sequence[np.ndarray]) -> int:
-    """Prompts with at least one value."""
-    return sum(int((~np.isnan(block)).any(axis=0).sum()) for block in blocks)
+def redrawn(blocks: Sequence[Block], over: str) -> tuple[Interval, int, str]:
+    """The mean over blocks with its interval, the prompts judged, and how it was made."""
+    values, trials = [block.values_RP for block in blocks], [block.trial_P for block in blocks]
+    alone = all(block.trials == block.n for block in blocks)
+    how = f"bootstrap over {over if alone else over.replace('prompts', 'requests')}"
+    return paired_bootstrap(values, trials=trials), sum(block.n for block in blocks), how
 
 
-def _stat(metric: Measure, blocks: list[np.ndarray], over: str, at_least_wilson: bool = True) -> Stat | None:
+def _stat(metric: Measure, blocks: list[Block], over: str, at_least_wilson: bool = True) -> Stat | None:
     if not blocks:
         return None
     if metric.is_share:
         return share(blocks, over, at_least_wilson)
-    value, low, high = map(metric.shown, paired_bootstrap(blocks))
-    return Stat(value, low, high, judged(blocks), f"bootstrap over {over}")
+    ends, n, how = redrawn(blocks, over)
+    value, low, high = map(metric.shown, ends)
+    return Stat(value, low, high, n, how)
 
 
-def share(blocks: Sequence[np.ndarray], over: str, at_least_wilson: bool = True) -> Stat:
-    """Interval of a share; Wilson's over the prompts is its least width for one role or without spread."""
-    value, low, high = paired_bootstrap(blocks)
+def share(blocks: Sequence[Block], over: str, at_least_wilson: bool = True) -> Stat:
+    """Interval of a share; Wilson's over the requests is its least width for one role or without spread."""
+    (value, low, high), n, how = redrawn(blocks, over)
     low, high = max(0.0, low), min(1.0, high)
-    how = f"bootstrap over {over}"
     if at_least_wilson or low == high:
-        exact = [wilson(round(float(np.nanmean(b)) * judged([b])), judged([b])) for b in blocks]
+        hits = [round(float(np.nanmean(b.values_RP)) * b.n) for b in blocks]
+        exact = [wilson(k * b.trials / b.n, b.trials) for k, b in zip(hits, blocks, strict=True)]
         low = min(low, float(np.mean([interval.low for interval in exact])))
         high = max(high, float(np.mean([interval.high for interval in exact])))
         how += ", at least Wilson"
-    return Stat(value, low, high, judged(blocks), how)
+    return Stat(value, low, high, n, how)
 
 
-def _change(metric: Measure, blocks: list[np.ndarray], over: str) -> Stat | None:
+def _change(metric: Measure, blocks: list[Block], over: str) -> Stat | None:
     """Interval of a paired difference; where no share differs, what Wilson still allows for 0 of n."""
     if not blocks:
         return None
-    n, (value, low, high) = judged(blocks), paired_bootstrap(blocks)
+    (value, low, high), n, how = redrawn(blocks, over)
     if not metric.is_share:
         if metric.log:
             value, low, high = map(math.expm1, (value, low, high))
-        return Stat(value, low, high, n, f"bootstrap over {over}")
+        return Stat(value, low, high, n, how)
     low, high = max(-1.0, low), min(1.0, high)
     if low < high:
-        return Stat(value, low, high, n, f"bootstrap over {over}")
-    reach = float(np.mean([wilson(0, judged([block])).high for block in blocks]))
+        return Stat(value, low, high, n, how)
+    reach = float(np.mean([wilson(0, block.trials).high for block in blocks]))
     return Stat(value, max(-1.0, value - reach), min(1.0, value + reach), n, "wilson of 0 differing prompts")
 
 

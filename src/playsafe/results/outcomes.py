@@ -8,7 +8,8 @@ import numpy as np
 
 from playsafe.results.answers import Replies
 from playsafe.results.numbers import Numbers, Stat, column_mean, share
-from playsafe.results.values import aligned
+from playsafe.results.values import Block, aligned
+from playsafe.statistics import numbered
 
 
 class Category(NamedTuple):
@@ -68,11 +69,14 @@ def composition(
     if not any(judge in replies.codes for replies in answers.values()):
         return {}
     found: dict[Category, Stat] = {}
+    asked = sorted({name for replies in answers.values() for name in replies.ids})
+    trial_P = numbered(numbers.values.trials(runs.every, key, asked))
     for category in categories:
         each = aligned({path: (r.ids, _member(r, category, judge)) for path, r in answers.items()})
         block = np.array([column_mean(np.array([each[run.path] for run in runs_of])) for runs_of in rows])
         if np.nansum(block) > 0:
-            found[category] = share([block], "roles × prompts", at_least_wilson=len(rows) == 1)
+            known = [Block(block, trial_P)]
+            found[category] = share(known, "roles × prompts", at_least_wilson=len(rows) == 1)
     return found
 
 

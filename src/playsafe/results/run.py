@@ -48,7 +48,13 @@ class Run:
 
     def values(self, suite: str) -> dict[str, dict[str, dict[str, float | None]]]:
         """Prompt id → judge → metric → the reply's value; None: could not be measured."""
-        return {row["id"]: row["values"] for row in rows_of(self.path / "values" / f"{suite}.jsonl")}
+        return {row["id"]: row["values"] for row in self.valued(suite)}
+
+    def valued(self, suite: str) -> list[dict[str, Any]]:
+        """A line a reply: {"id", "trial", "values"}. trial: the request that the prompt asks for, in one of
+        several texts perhaps."""
+        rows = rows_of(self.path / "values" / f"{suite}.jsonl")
+        return [row | {"trial": row.get("trial") or row["id"]} for row in rows]
 
     def verdicts(self, suite: str, judge: str | None = None) -> dict[str, Verdict]:
         """Verdicts by id, of the named judge or of the first one."""
