@@ -63,3 +63,28 @@ def model_hash(path: Path) -> str:
 def _read_of(path: Path) -> list[Path]:
     inside = [*path.iterdir(), *path.glob("additional_chat_templates/*")]
     return sorted(f for f in inside if f.is_file() and f.suffix in READ and f.name != "training.json")
+
+
+def by_content(setting: Any) -> Any:
+    """Settings with every file or directory that they name replaced by a hash of what it holds."""
+    if isinstance(setting, dict):
+        return {key: by_content(value) for key, value in setting.items()}
+    if isinstance(setting, list):
+        return [by_content(value) for value in setting]
+    if not isinstance(setting, str) or not ("/" in setting or "." in setting):
+        return setting
+    path = Path(setting).expanduser()
+    if "{role}" in path.name:  # a file for each role
+        found = sorted(path.parent.glob(path.name.replace("{role}", "*")))
+    else:
+        found = [path] if path.exists() else []
+    return [_held(one) for one in found] or setting
+
+
+def _held(path: Path) -> Any:
+    """A file's hash; of a directory those of its small files, and the sizes of the others (weights)."""
+    if path.is_file():
+        return file_hash(path)
+    files = [file for file in sorted(path.iterdir()) if file.is_file()]
+    small = {f.name: file_hash(f) for f in files if f.stat().st_size < 1 << 20}
+    return small | {f.name: f.stat().st_size for f in files if f.name not in small}

@@ -111,9 +111,9 @@ class Evaluator:
         leaves voice out. about: what the summary says of the run."""
         ledger, rests_on = Ledger(run), asking.files(probes, basis)
         spoken = self.voices.files(probes, rests_on) if role is not None and frozen is not None else {}
-        kinds = {probe.key: probe.kind for probe in probes}
+        asked = {probe.key: probe.to_json() for probe in probes}
         read = [[name, metrics.REGISTRY.code(name)] for name in metrics.names()]
-        rest = [rests_on, kinds, self._until, [*self.judges.identities.items()], read, about]
+        rest = [rests_on, asked, self._until, [*self.judges.identities.items()], read, about]
         made = spoken | {f"values/{probe.key}.jsonl": rest for probe in probes}
         if not self._begins(ledger, "measure", label, made, rest) and run.finished:
             return

@@ -19,6 +19,7 @@ from playsafe import methods
 from playsafe.config import NOT_NUMBERS, StudyConfig
 from playsafe.data import catalogue
 from playsafe.errors import BadInput, nearest
+from playsafe.provenance import by_content
 from playsafe.rundir import EVENTS, digest, read_jsonl
 from playsafe.study.arms import (
     BASE,
@@ -216,14 +217,17 @@ class Plan:
 
 
 class _Settings:
-    """Hashes of the settings that a job's result rests on; each is made once."""
+    """Hashes of the settings that a job's result rests on; each is made once. A file that a setting names
+    counts by what it holds, wherever it lies."""
 
     def __init__(self, config: StudyConfig) -> None:
-        dump = config.model_dump(mode="json")
+        dump = by_content(config.model_dump(mode="json", exclude={"name", "output_dir"}))
         own = {key: dump[key] for key in ("model", "roles", "data", "pairs")}
         own["roles"] = own["roles"] and own["roles"]["path"]  # which of them are trained changes no other
         evaluation = dump["evaluation"]
-        asked = {k: evaluation[k] for k in ("data_dir", "suites", "attacks", "system", "generation")}
+        asked = {k: evaluation[k] for k in ("suites", "attacks", "system", "generation")}
+        if asked["generation"]["sampling"] != "model":
+            asked["generation"].pop("seed")
         until = evaluation["gates"] if evaluation["stop_early"] else []
         self._made = digest([own, {k: v for k, v in dump["training"].items() if k not in NOT_NUMBERS}])
         self._scored = digest([own, dump["training"]["system"]])
@@ -248,7 +252,7 @@ class _Settings:
     def _chain(self, arm: Arm, arms: dict[str, Arm]) -> list[Any]:
         """The arm and what it is made from."""
         own = (arm.method, arm.edit, arm.decode, arm.target)
-        parts = [one and one.model_dump(mode="json") for one in own]
+        parts = [one and by_content(one.model_dump(mode="json")) for one in own]
         return [*parts, *(self._chain(arms[arm.source], arms) if arm.source is not None else ())]
 
 
