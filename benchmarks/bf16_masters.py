@@ -4,8 +4,8 @@
 
 The embedded model in bfloat16 learns one role's rows with AdamW three ways: the weights themselves in
 bfloat16 (what a Trainer does with such a model), with float32 masters under bfloat16 autocast (what playsafe
-does), and all in float32. Same rows, order and seed. `moved`: share of sampled weights that are another number
-afterwards; `apart`: mean distance of a step's loss to that of the float32 run, relative to it.
+does), and all in float32. Same rows, order and seed. `moved`: share of sampled weights that are another
+number afterwards; `apart`: mean distance of the loss of a step to that of the float32 run, relative to it.
 """
 
 from __future__ import annotations

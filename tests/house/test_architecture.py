@@ -92,7 +92,7 @@ def test_imports_point_down(path: Path) -> None:
     ("call", "places"),
     [
         ("from_pretrained", {"models/loading.py", "models/adapters.py"}),
-        ("apply_chat_template", {"data/chat.py"}),
+        ("apply_chat_template", {"data/template.py"}),
         (
             "print",
             {

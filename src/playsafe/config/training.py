@@ -47,6 +47,10 @@ class ModelConfig(Section):
     device: str = "auto"
     attn_implementation: str | None = None
     trust_remote_code: bool = False
+    template: dict[str, Any] = Field(
+        default_factory=dict,
+        description="variables of its chat template: {enable_thinking: false}; `name` chooses one of several",
+    )
 
 
 class RolesConfig(Section):

@@ -1,8 +1,8 @@
-"""Messages → token ids, in one place: the only caller of `apply_chat_template`.
+"""Messages → token ids, in one place.
 
-A row is rendered as [prompt ‖ reply ‖ end-of-turn]. The prompt is the template's own text with its
-generation header, the reply is tokenized apart from it (as it is when a model generates), and the mask
-covers exactly the reply and the token that ends the turn. That token is found by probing the template.
+A row is rendered as [prompt ‖ reply ‖ end-of-turn]. The prompt is what the chat template writes before a
+finished answer, the reply is tokenized apart from it (as it is when a model generates), and the mask covers
+exactly the reply and the token that ends the turn. That token is found by probing the template.
 
 Text from data can never become a control token: each one found in a message is cut after its first
 character and the two halves are tokenized apart, so that rows without one are not touched at all. Control
@@ -15,18 +15,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Literal
 
-from jinja2 import TemplateError
-
+from playsafe.data.template import DATE, Template
+from playsafe.data.thoughts import is_tag, split_thought
 from playsafe.errors import BadInput
 from playsafe.records import Dialogue, Message
 
-DATE = "26 Jul 2024"  # Llama 3.1 and 3.2 write a date: without a fixed one the ids change every day
-_PROBE = "PROBE"
 _CUT = "\ufdd0"  # a Unicode noncharacter: no text holds it, no tokenizer sees it
 
 Overlong = Literal["error", "drop", "truncate"]
@@ -62,24 +60,27 @@ class ChatRenderer:
     """Renders dialogues with a tokenizer's own chat template.
 
     tokenizer: a Hugging Face tokenizer. stop_ids: the model's own end tokens (its generation config's
-    `eos_token_id`), joined with the tokenizer's eos and the template's end of turn.
+    `eos_token_id`), joined with the tokenizer's eos and the template's end of turn. arguments: variables of
+    the template (see `data.template`). vocabulary: rows of the model's embedding matrix.
 
     end_of_turn: the id that closes a reply. supports_system: False where the template has no system role
-    (Gemma 2); system text then goes to the head of the first user turn, with a blank line between.
+    (Gemma 2); system text then goes to the head of the first user turn, with a blank line between. opened:
+    whether the model's reply begins inside a thought. thought_ids: special tokens that mark one.
 
-    Raises BadInput: no chat template; no token that could end a turn; a template that rejects a dialogue.
+    Raises BadInput: what `Template` refuses; no token that could end a turn; a dialogue that is rejected.
     """
 
-    def __init__(self, tokenizer: Any, stop_ids: Collection[int] = ()) -> None:
-        self.tokenizer = tokenizer
-        if not getattr(tokenizer, "chat_template", None):
-            raise BadInput(
-                "the tokenizer has no chat template.",
-                where=str(getattr(tokenizer, "name_or_path", "") or "tokenizer"),
-                next="Use an instruct model, or pass a tokenizer with a chat_template.",
-            )
-        self.supports_system = self._writes_system()
-        self._trim_left, self._trim_right, tail = self._probe_reply()
+    def __init__(
+        self,
+        tokenizer: Any,
+        stop_ids: Collection[int] = (),
+        arguments: Mapping[str, Any] | None = None,
+        vocabulary: int | None = None,
+    ) -> None:
+        self.tokenizer, self.vocabulary = tokenizer, vocabulary
+        self.template = Template(tokenizer, arguments or {})
+        self.supports_system, self.opened = self.template.supports_system, self.template.opened
+        tail = self.template.tail
         stops = {*stop_ids, tokenizer.eos_token_id} - {None}
         self._control_ids = _control_ids(tokenizer, stops)
         ends = self._control_ids | stops
@@ -89,6 +90,8 @@ class ChatRenderer:
         self.end_of_turn: int = found
         self.stop_ids: frozenset[int] = frozenset(stops | {found})
         texts = tokenizer.convert_ids_to_tokens(sorted(self._control_ids))
+        pairs = zip(sorted(self._control_ids), texts, strict=True)
+        self.thought_ids = frozenset(i for i, token in pairs if is_tag(token) and i not in self.stop_ids)
         self._control = re.compile("|".join(re.escape(text) for text in sorted(texts, key=len, reverse=True)))
 
     @property
@@ -96,7 +99,8 @@ class ChatRenderer:
         """sha256 over the template, the special tokens, the tokenizer's class and its vocabulary size."""
         tokenizer = self.tokenizer
         special = {name: str(token) for name, token in tokenizer.special_tokens_map.items()}
-        parts = [tokenizer.get_chat_template(), special, type(tokenizer).__name__, len(tokenizer), DATE]
+        parts = [self.template.source, special, type(tokenizer).__name__, len(tokenizer), DATE]
+        parts += [self.template.given] if self.template.given else []
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def render(
@@ -108,35 +112,57 @@ class ChatRenderer:
         keeps Qwen2.5 from adding its own). With a system turn in `messages` too, the two are joined, role
         prompt first. The reply is trimmed where the template trims replies. where: names the row in errors.
         """
-        prompt = self.prompt(messages, system=system, where=where)
-        ids = (*prompt, *self._reply(reply, where))
+        turns = self._cut_turns(_with_system(messages, system, self.supports_system), where)
+        if split_thought(reply).thought:
+            prompt, said = self._with_thought(turns, reply, where)
+        else:
+            prompt = self._prompt_ids(self.template.finished(turns, where=where), where)
+            said = self._reply(reply, where)
+        ids = (*prompt, *said)
         return Rendered(ids, tuple(position >= len(prompt) for position in range(len(ids))))
 
     def prompt(
         self, messages: Sequence[Message], *, system: str | None = None, prefill: str = "", where: str = ""
     ) -> tuple[int, ...]:
-        """Ids of the dialogue, the assistant header and what the reply is made to begin with."""
-        turns = _with_system(messages, system, self.supports_system)
-        ids = self._written(turns, "dialogue", where, header=True)
+        """Ids of the dialogue, the assistant header and what the reply is made to begin with: what a model
+        reads before it answers. (Before an answer that is there a template may write more: see `render`.)"""
+        turns = self._cut_turns(_with_system(messages, system, self.supports_system), where)
+        ids = self._prompt_ids(self.template.generation(turns, where=where), where)
         return (*ids, *self._ids(self._cut(prefill, where), 0, where))
 
     def conversation(self, messages: Sequence[Message], *, where: str = "") -> tuple[int, ...]:
         """Ids of a whole conversation as the template writes it, for models that judge conversations."""
-        return self._written(messages, "conversation", where, header=False)
+        turns = self._cut_turns(messages, where)
+        return self._prompt_ids(self.template.text(turns, header=False, where=where), where)
 
-    def _written(self, turns: Sequence[Message], what: str, where: str, *, header: bool) -> tuple[int, ...]:
-        """Ids of turns as the template writes them; header: whether a reply is to follow."""
-        cut = [replace(turn, content=self._cut(turn.content, where)) for turn in turns]
-        try:
-            text = self._template(cut, header)
-        except TemplateError as error:
-            raise BadInput(f"the chat template rejects the {what}: {error}.", where=where) from None
+    def _cut_turns(self, turns: Sequence[Message], where: str) -> list[Message]:
+        return [replace(turn, content=self._cut(turn.content, where)) for turn in turns]
+
+    def _prompt_ids(self, text: str, where: str) -> tuple[int, ...]:
+        """Ids of what the template wrote, with its control tokens."""
         return self._ids(text, len(self._control.findall(text)), where)
 
+    def _with_thought(
+        self, turns: list[Message], reply: str, where: str
+    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Ids of prompt and reply where the reply holds a thought: both as the template writes them."""
+        answered = [*turns, Message("assistant", self._cut(reply, where))]
+        whole, tail = self.template.text(answered, header=False, where=where), self.template.tail
+        prompt = self.template.text(turns, header=True, where=where)
+        body = whole.removeprefix(prompt).removesuffix(tail)
+        kept = all(part.strip() in body.replace(_CUT, "") for part in split_thought(reply) if part)
+        if not whole.startswith(prompt) or not whole.endswith(tail) or not kept:
+            raise BadInput(
+                "the reply holds a thought, and the chat template writes none into a finished conversation.",
+                where=where,
+                next="Take the thought out of the reply, or use a template that keeps it.",
+            )
+        return self._prompt_ids(prompt, where), (*self._prompt_ids(body, where), self.end_of_turn)
+
     def _reply(self, reply: str, where: str) -> tuple[int, ...]:
-        if self._trim_left:
+        if self.template.trims_left:
             reply = reply.lstrip()
-        if self._trim_right:
+        if self.template.trims_right:
             reply = reply.rstrip()
         return (*self._ids(self._cut(reply, where), 0, where), self.end_of_turn)
 
@@ -145,6 +171,14 @@ class ChatRenderer:
         ids = tuple(i for piece in text.split(_CUT) for i in self._tokenize(piece))
         if sum(i in self._control_ids for i in ids) > control:
             raise BadInput("text of the row turns into a control token of the tokenizer.", where=where)
+        if self.vocabulary is not None and max(ids, default=0) >= self.vocabulary:
+            token = self.tokenizer.convert_ids_to_tokens(max(ids))
+            raise BadInput(
+                f"the text holds {token!r}, token {max(ids)} of the tokenizer; the model's embeddings have "
+                f"{self.vocabulary} rows.",
+                where=where,
+                next="Use the tokenizer that the model was trained with, or a model with grown embeddings.",
+            )
         return ids
 
     def _cut(self, text: str, where: str) -> str:
@@ -160,33 +194,6 @@ class ChatRenderer:
     def _tokenize(self, text: str) -> list[int]:
         # the template writes the BOS itself; add_special_tokens would write a second one
         return self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"] if text else []
-
-    def _template(self, turns: Iterable[Message], header: bool = True) -> str:
-        return self.tokenizer.apply_chat_template(
-            [{"role": turn.role, "content": turn.content} for turn in turns],
-            tokenize=False,
-            add_generation_prompt=header,
-            date_string=DATE,
-        )
-
-    def _writes_system(self) -> bool:
-        try:
-            return _PROBE in self._template([Message("system", _PROBE), Message("user", "Hello")])
-        except TemplateError:
-            return False
-
-    def _probe_reply(self) -> tuple[bool, bool, str]:
-        """Does the template trim a reply on its left, on its right, and what does it write after it?"""
-
-        def answer(reply: str) -> str:
-            return self._template([Message("user", "Hello"), Message("assistant", reply)], header=False)
-
-        try:
-            plain, padded = answer(_PROBE), answer(f"\n\t{_PROBE}\t\n")
-        except TemplateError as error:
-            raise BadInput(f"the chat template cannot render a question and its answer: {error}.") from None
-        trim_left, trim_right = f"\t{_PROBE}" not in padded, f"{_PROBE}\t" not in padded
-        return trim_left, trim_right, plain.rpartition(_PROBE)[2]
 
 
 def render_dialogue(

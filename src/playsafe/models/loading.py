@@ -149,11 +149,13 @@ def load_aligned(config: ModelConfig, *, chat_template: str | None = None) -> Al
     tokenizer = load_tokenizer(config)
     if chat_template is not None:
         tokenizer.chat_template = chat_template
-    ChatRenderer(tokenizer)  # refuses a tokenizer without a chat template before weights are read
+    ChatRenderer(tokenizer, (), config.template)  # refuses a template before weights are read
     model = load_weights(config)
     stop = model.generation_config.eos_token_id if model.generation_config else None
     stop_ids = stop if isinstance(stop, list) else [stop] if stop is not None else []
-    return Aligned(model, tokenizer, ChatRenderer(tokenizer, stop_ids), config, _weights_hash(config, model))
+    embeddings: Any = model.get_input_embeddings()
+    renderer = ChatRenderer(tokenizer, stop_ids, config.template, len(embeddings.weight))
+    return Aligned(model, tokenizer, renderer, config, _weights_hash(config, model))
 
 
 def _device(name: str) -> str:
