@@ -9,21 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
+from playsafe.answers import Reply, failed, read_answer, short
 from playsafe.config import EndpointConfig
 from playsafe.errors import BadInput, MissingExtra
 
 Turns = Sequence[Mapping[str, str]]
-
-
-class Reply(NamedTuple):
-    """text and tokens as the server says; error: why there is no text, "" where there is one."""
-
-    text: str
-    tokens: int
-    finish: Literal["stop", "length"]
-    error: str = ""
 
 
 class Endpoint:
@@ -36,6 +28,7 @@ class Endpoint:
             raise MissingExtra("openai", "asking a server") from None
         self.config, self._openai = config, openai
         self.asked = 0
+        self._renamed = False  # newer models refuse max_tokens
         self._client = openai.OpenAI(
             base_url=config.base_url,
             api_key=os.environ.get(config.api_key_env) or "none",
@@ -57,9 +50,9 @@ class Endpoint:
                     while len(pending) < self.config.concurrency and (one := next(left, None)) is not None:
                         name, messages = one
                         if unreachable >= self.config.concurrency:
-                            yield name, _failed("the server has gone; not asked")
+                            yield name, failed("the server has gone; not asked")
                         elif self.config.max_requests is not None and self.asked >= self.config.max_requests:
-                            yield name, _failed(f"the budget of {self.config.max_requests} requests is spent")
+                            yield name, failed(f"the budget of {self.config.max_requests} requests is spent")
                         else:
                             self.asked += 1
                             pending[pool.submit(self._one, messages, settings)] = name
@@ -79,37 +72,34 @@ class Endpoint:
         """A reply, and whether there was a server at all."""
         where = f"{self.config.base_url} ({self.config.model})"
         try:
-            answer = self._client.chat.completions.create(
+            answer = self._client.chat.completions.with_raw_response.create(
                 model=self.config.model,
                 messages=list(messages),  # type: ignore[arg-type]
-                **settings,
+                **(sent := self._named(settings)),
             )
+            return read_answer(answer.http_response.content), True
         except self._openai.APIConnectionError as error:  # a time limit that ran out among them
             gone = not isinstance(error, self._openai.APITimeoutError)
-            return _failed(f"{type(error).__name__}: {error}"), not gone
+            return failed(f"{type(error).__name__}: {error}"), not gone
         except (self._openai.AuthenticationError, self._openai.PermissionDeniedError) as error:
             raise BadInput(
-                f"the server refuses the key: {_short(error)}.",
+                f"the server refuses the key: {short(error)}.",
                 where=where,
                 next=f"Set the environment variable {self.config.api_key_env}.",
             ) from None
         except self._openai.NotFoundError as error:
-            raise BadInput(f"the server does not know this: {_short(error)}.", where=where) from None
+            raise BadInput(f"the server does not know this: {short(error)}.", where=where) from None
+        except self._openai.BadRequestError as error:
+            if "max_completion_tokens" in str(error) and "max_tokens" in sent:
+                self._renamed = True
+                return self._one(messages, settings)
+            if error.code == "content_filter":
+                return Reply("", 0, "filtered"), True
+            return failed(f"{type(error).__name__}: {short(error)}"), True
         except self._openai.APIError as error:
-            return _failed(f"{type(error).__name__}: {_short(error)}"), True
-        choices = getattr(answer, "choices", None)  # a page of HTML comes as text
-        choice = choices[0] if choices else None
-        if choice is None or choice.message.content is None:
-            return _failed("the answer holds no text"), True
-        text = choice.message.content.encode("utf-8", "replace").decode()  # half pairs
-        tokens = (answer.usage.completion_tokens if answer.usage else None) or len(text.split())
-        finish: Literal["stop", "length"] = "length" if choice.finish_reason == "length" else "stop"
-        return Reply(text, tokens, finish), True
+            return failed(f"{type(error).__name__}: {short(error)}"), True
 
-
-def _failed(why: str) -> Reply:
-    return Reply("", 0, "stop", _short(why))
-
-
-def _short(error: object) -> str:
-    return " ".join(str(error).split())[:300]
+    def _named(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings under the names that this server takes."""
+        names = {"max_tokens": "max_completion_tokens"} if self._renamed else {}
+        return {names.get(key, key): value for key, value in settings.items()}

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from playsafe.config import GenerationConfig
 from playsafe.data.chat import ChatRenderer
 from playsafe.data.files import Row, read_rows, string
+from playsafe.data.thoughts import OPEN
 from playsafe.endpoint import Endpoint
 from playsafe.errors import BadInput
 from playsafe.gap import likelihoods
@@ -69,8 +70,9 @@ class InProcess:
                 read, *beside = ([one[p.id] for p in batch] for one in (ids, *others))
                 replies = generate(self.model, self.renderer, read, self.config, beside, self.combine)
                 pairs = zip(batch, replies, strict=True)
+                begun = OPEN if self.renderer.opened else ""
                 yield [
-                    Completion(p.id, p.suite, g.text, g.tokens, g.finish)
+                    Completion(p.id, p.suite, begun + g.text, g.tokens, g.finish)
                     for p, g in pairs
                     if p.id not in found
                 ]
@@ -121,7 +123,8 @@ class Server:
             if reply.error:
                 yield [Completion(name, suite, "", 0, "error", reply.error)]
             else:
-                yield [Completion(name, suite, reply.text.strip(), reply.tokens, reply.finish)]
+                said = reply.text.strip()
+                yield [Completion(name, suite, said, reply.tokens, reply.finish, thought=reply.thought)]
 
     def likelihoods(self, prompts: Sequence[Prompt], system: str | None) -> None:
         """A server tells no log-probabilities of texts that it did not write."""

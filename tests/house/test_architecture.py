@@ -27,7 +27,8 @@ LAYERS = (
     {"objectives"},
     {"terms"},
     {"data", "models", "tiny"},
-    {"likelihood", "sources", "endpoint"},
+    {"answers", "likelihood", "sources"},
+    {"endpoint"},
     {"scoring"},
     {"methods", "edits", "decoders", "attacks", "judges", "metrics", "voice", "faults", "gap"},
     {"streams", "scorers", "probes", "targets", "gates"},
@@ -115,6 +116,7 @@ def test_each_duty_has_one_place(call: str, places: set[str]) -> None:
 
 SAID = {  # words that are names of metrics and mean something else where they stand
     ("judges/guard.py", "refusal"),  # a key of a guard's answer
+    ("answers.py", "refusal"),  # a field of a server's message
     ("data/chat.py", "truncated"),  # what became of a row
     ("results/outcomes.py", "softened"),  # outcomes in the past tense
     ("results/outcomes.py", "lectured"),

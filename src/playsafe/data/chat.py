@@ -21,7 +21,7 @@ from itertools import groupby
 from typing import Any, Literal
 
 from playsafe.data.template import DATE, Template
-from playsafe.data.thoughts import is_tag, split_thought
+from playsafe.data.thoughts import marks, split_thought
 from playsafe.errors import BadInput
 from playsafe.records import Dialogue, Message
 
@@ -90,8 +90,9 @@ class ChatRenderer:
         self.end_of_turn: int = found
         self.stop_ids: frozenset[int] = frozenset(stops | {found})
         texts = tokenizer.convert_ids_to_tokens(sorted(self._control_ids))
+        known = marks(texts)
         pairs = zip(sorted(self._control_ids), texts, strict=True)
-        self.thought_ids = frozenset(i for i, token in pairs if is_tag(token) and i not in self.stop_ids)
+        self.thought_ids = frozenset(i for i, token in pairs if token in known and i not in self.stop_ids)
         self._control = re.compile("|".join(re.escape(text) for text in sorted(texts, key=len, reverse=True)))
 
     @property
@@ -113,7 +114,7 @@ class ChatRenderer:
         prompt first. The reply is trimmed where the template trims replies. where: names the row in errors.
         """
         turns = self._cut_turns(_with_system(messages, system, self.supports_system), where)
-        if split_thought(reply).thought:
+        if split_thought(reply)[0]:
             prompt, said = self._with_thought(turns, reply, where)
         else:
             prompt = self._prompt_ids(self.template.finished(turns, where=where), where)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from playsafe.data.thoughts import has_tag, opens
+from playsafe.data.thoughts import ends_inside, has_mark
 from playsafe.errors import BadInput
 from playsafe.records import Message
 
@@ -56,7 +56,7 @@ class Template:
         written = finished[len(header) :] if finished.startswith(header) else ""
         # ignores the generation prompt, or writes plain text between it and the reply
         self._headless = header == none or bool(written and not self._marks(written))
-        self.opened = opens(self.generation([user]))
+        self.opened = ends_inside(self.generation([user]))
 
     def text(
         self, turns: Sequence[Message], *, header: bool, what: str = "conversation", where: str = ""
@@ -168,4 +168,4 @@ class Template:
         """Whether text holds a control token or a tag of a thought."""
         added = self._tokenizer.added_tokens_decoder.values()
         special = {str(token) for token in added if token.special} | set(self._tokenizer.all_special_tokens)
-        return has_tag(text) or any(token and token in text for token in special)
+        return has_mark(text) or any(token and token in text for token in special)

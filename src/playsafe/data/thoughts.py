@@ -1,100 +1,151 @@
-"""Thoughts before an answer: what a model that reasons writes for itself. The answer is what is judged.
+"""What a model says to itself before it answers: found at the beginning of a reply, between tags.
 
-A thought stands at the beginning of a reply, between tags, or in a channel of its own; a tag that is quoted
-in the middle of an answer is text. Where the prompt opened the thought, the reply begins inside it.
+The answer is what is judged, measured and shown. A reply that ends inside its thought has no answer.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from itertools import islice
 from typing import NamedTuple
 
-OPEN = "<think>\n"  # how a thought that the prompt has opened is written down
-_NAMES = "think|thinking|thought|thoughts|reasoning|seed:think"
-_PAIRS = (  # opening and closing tag
-    (rf"<\s*({_NAMES})\s*>", rf"<\s*/\s*({_NAMES})\s*>"),
-    (r"\[THINK\]", r"\[/THINK\]"),
-    (r"<\|(START_THINKING|begin_of_thought)\|>", r"<\|(END_THINKING|end_of_thought)\|>"),
-    (r"◁think▷", r"◁/think▷"),
+_TAG = re.compile(
+    r"<(?P<xml>/?)(?P<name>(?:seed:)?(?:think|thinking|thoughts?|reasoning))\s*>"
+    r"|\[(?P<square>/?)THINK\]"
+    r"|(?P<drawn>◁/?)think▷"
+    r"|<\|(?P<word>begin|end)_of_thought\|>",
+    re.IGNORECASE,
 )
-_TAGS = tuple((re.compile(a, re.IGNORECASE), re.compile(b, re.IGNORECASE)) for a, b in _PAIRS)
-_ANY_OPEN = re.compile("|".join(a for a, _ in _PAIRS), re.IGNORECASE)
-_ANY_CLOSE = re.compile("|".join(b for _, b in _PAIRS), re.IGNORECASE)
 _CHANNEL = re.compile(
-    r"<\|channel\|>\s*(\w+)[^<]*<\|message\|>(.*?)(?=<\|(?:end|start|channel|return|call)\|>|\Z)", re.S
+    r"(?:<\|start\|>assistant)?<\|channel\|>\s*(?P<name>\w*)[^<\n]*"
+    r"(?:<\|constrain\|>[^<\n]*)?(?:<\|message\|>)?",
+    re.IGNORECASE,
 )
-_CHANNEL_TAG = re.compile(r"<\|(channel|message|start|end)\|>")
+_NEXT_CHANNEL = re.compile(r"<\|start\|>assistant<\|channel\|>", re.IGNORECASE)
+_TURN_END = re.compile(r"<\|(?:end|return|call)\|>\Z")
+OPEN = "<think>\n"  # how a thought that the prompt has opened is written down
+_INDENT = 40  # characters before a tag that tell whether it begins its line
+_MOST = 1000  # tags looked at of a reply
+_CHANNEL_TOKENS = {"<|start|>", "<|channel|>", "<|message|>", "<|end|>", "<|constrain|>"}
 
 
-class Split(NamedTuple):
-    """answer: None where the reply ends inside its thought."""
+class _Tag(NamedTuple):
+    """start, end: places in the text. family: tags of one family close each other. inline: behind other words
+    of its line."""
 
-    thought: str
-    answer: str | None
-
-
-def split_thought(text: str, opened: bool = False) -> Split:
-    """A reply as thought and answer. opened: the prompt has opened the thought already."""
-    if "<|channel|>" in text:
-        return _channels(text)
-    thoughts: list[str] = []
-    rest = text
-    if not _ANY_OPEN.match(rest.lstrip()) and (opened or _closes_first(rest)):
-        rest = OPEN + rest
-    while begun := _ANY_OPEN.match(rest := rest.lstrip()):
-        end = _end(rest, begun)
-        if end is None:
-            return Split("\n\n".join([*thoughts, rest[begun.end() :].strip()]).strip(), None)
-        thoughts.append(rest[begun.end() : end.start()].strip())
-        rest = rest[end.end() :]
-    thought = "\n\n".join(filter(None, thoughts))
-    return Split(thought, rest.strip() if thoughts else text)
+    start: int
+    end: int
+    family: str
+    opens: bool
+    inline: bool
 
 
-def opens(prompt: str) -> bool:
-    """Whether a prompt ends inside a thought."""
-    last = [m.start() for m in _ANY_OPEN.finditer(prompt)][-1:]
-    closed = [m.start() for m in _ANY_CLOSE.finditer(prompt)][-1:]
-    return bool(last) and (not closed or closed[0] < last[0])
+def split_thought(text: str, opened: bool = False) -> tuple[str, str | None]:
+    """(thought, answer) of a reply; answer None: the reply ends inside its thought.
+
+    A thought stands at the beginning; tags further on are text. Several in a row are joined with a blank line
+    between. Without a thought the text is the answer as it is. opened: the prompt ended inside a thought, so
+    the text begins in it. Where that is not known, a closing tag that no opening tag precedes counts as the
+    end of a thought where it begins or ends its line.
+    """
+    tags = _tags(text)
+    if _CHANNEL.match(text.lstrip()):
+        return _channels(text.lstrip())
+    if (opened and _CHANNEL.search(text)) or (_NEXT_CHANNEL.search(text) and not tags):
+        return _channels(f"<|channel|>analysis<|message|>{text}")
+    inside = opened or _unopened(text, tags)
+    thoughts, place, n = list[str](), 0, 0
+    while True:
+        first = tags[n] if n < len(tags) else None
+        leads = first is not None and first.opens and not text[place : first.start].strip()
+        if not (inside or leads):
+            break
+        family = None if first is None or inside else first.family
+        begin, n = (first.end, n + 1) if first is not None and leads else (place, n)
+        found = _closing(tags, n, family)
+        thoughts.append(text[begin : None if found is None else tags[found].start].strip())
+        if found is None:
+            return _joined(thoughts), None
+        place, n, inside = tags[found].end, found + 1, False
+    return (_joined(thoughts), text[place:].strip()) if place else ("", text)
 
 
-def is_tag(token: str) -> bool:
-    """Whether a token of a vocabulary opens or closes a thought or a channel."""
-    return any(p.fullmatch(token.strip()) for p in (_ANY_OPEN, _ANY_CLOSE, _CHANNEL_TAG))
+def ends_inside(text: str) -> bool:
+    """Whether a text ends in a tag that opens a thought."""
+    tags = _tags(text)
+    if tags and tags[-1].opens and not text[tags[-1].end :].strip():
+        return True
+    *_, last = [None, *_CHANNEL.finditer(text)]
+    return last is not None and last.end() == len(text) and last["name"].lower() == "analysis"
 
 
-def has_tag(text: str) -> bool:
-    return any(pattern.search(text) for pattern in (_ANY_OPEN, _ANY_CLOSE, _CHANNEL_TAG))
+def marks(tokens: Sequence[str]) -> set[str]:
+    """Those of a tokenizer's control tokens that tell a thought from its answer."""
+    channels = _CHANNEL_TOKENS if "<|channel|>" in tokens else set()
+    return {token for token in tokens if token in channels or _TAG.fullmatch(token)}
 
 
-def _closes_first(text: str) -> bool:
-    """A closing tag before which none is opened: the prompt opened it, and nobody said so (a server's)."""
-    closed = _ANY_CLOSE.search(text)
-    return closed is not None and _ANY_OPEN.search(text, 0, closed.start()) is None
+def has_mark(text: str) -> bool:
+    """Whether a tag of a thought, or of a channel, stands anywhere in a text."""
+    return _TAG.search(text) is not None or "<|channel|>" in text
 
 
-def _end(text: str, begun: re.Match[str]) -> re.Match[str] | None:
-    """Where the thought ends that begins here: the tag that closes it, whatever is opened and closed inside;
-    where they do not come out even, the last one."""
-    opening, closing = next(pair for pair in _TAGS if pair[0].match(begun.group()))
-    depth, last = 1, None
-    tags = [*opening.finditer(text, begun.end()), *closing.finditer(text, begun.end())]
-    for tag in sorted(tags, key=lambda m: m.start()):
-        if opening.match(tag.group()):
-            depth += 1
-            continue
-        depth, last = depth - 1, tag
-        if depth == 0:
-            return tag
-    return last
+def _tags(text: str) -> list[_Tag]:
+    found = []
+    for match in islice(_TAG.finditer(text), _MOST):
+        kind = str(match.lastgroup)
+        family = match["name"].lower() if match["name"] else kind
+        closes = "/" in match[0] or (match["word"] or "").lower() == "end"
+        before = text[max(0, match.start() - _INDENT) : match.start()].rstrip(" \t")
+        inline = bool(before) and not before.endswith("\n")
+        found.append(_Tag(match.start(), match.end(), family, not closes, inline))
+    return found
 
 
-def _channels(text: str) -> Split:
-    """Harmony's channels: what stands in "final" is the answer, the others are thoughts."""
-    found = [(m[1].lower(), m[2].strip()) for m in _CHANNEL.finditer(text)]
-    before = text[: text.index("<|channel|>")].strip()
-    finals = [said for name, said in found if name == "final"]
-    thought = "\n\n".join(said for name, said in found if name != "final" and said)
-    if not finals:
-        return Split(thought, before or None)
-    return Split(thought, "\n\n".join(finals))
+def _unopened(text: str, tags: Sequence[_Tag]) -> bool:
+    """Whether the first tag closes a thought that something before the text opened."""
+    if not tags or tags[0].opens:
+        return False
+    line, end, _ = text[tags[0].end :].partition("\n")
+    ends_a_sentence = text[: tags[0].start].rstrip().endswith((".", "!", "?", "…", ")", '"'))
+    return not tags[0].inline or (not line.strip() and bool(end)) or ends_a_sentence
+
+
+def _closing(tags: Sequence[_Tag], begin: int, family: str | None) -> int | None:
+    """Place in `tags` of the one that closes a thought, of its family (None: of any), from `begin` on.
+
+    Opening tags inside are thoughts within it, those in the middle of a line only where that leaves it
+    closed: else they are quotations."""
+    strict, quoting = 1, 1  # how deep, with and without those in the middle of a line
+    first = None
+    for n, tag in enumerate(islice(tags, begin, None), begin):
+        if family in (None, tag.family):
+            strict += 1 if tag.opens else -1
+            quoting += (not tag.inline) if tag.opens else -1
+            if strict == 0:
+                return n
+            first = n if first is None and quoting == 0 else first
+    return first
+
+
+def _channels(text: str) -> tuple[str, str | None]:
+    """Of a reply that is a row of channels: the last one, `final`, is the answer."""
+    headers, thoughts = list(_CHANNEL.finditer(text)), list[str]()
+    for n, header in enumerate(headers):
+        if header["name"].lower() == "final":
+            return _joined(thoughts), _body(text[header.end() :])
+        end = headers[n + 1].start() if n + 1 < len(headers) else None
+        thoughts.append(_body(text[header.end() : end]))
+    return _joined(thoughts), None
+
+
+def _body(message: str) -> str:
+    message = message.strip()
+    while end := _TURN_END.search(message, max(0, len(message) - _INDENT)):
+        message = message[: end.start()].rstrip()
+    return message
+
+
+def _joined(thoughts: Sequence[str]) -> str:
+    return "\n\n".join(filter(None, thoughts))

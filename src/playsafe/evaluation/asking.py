@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from playsafe.data.thoughts import split_thought
 from playsafe.evaluation.stopping import Stopping
 from playsafe.probes import ProbeSet
 from playsafe.progress import Reporter
@@ -140,6 +141,12 @@ def _shown(prompt: Prompt) -> dict[str, Any]:
 
 
 def _decoded(completion: Completion, probe: ProbeSet) -> Completion:
+    """The answer apart from the thought before it, and with an attack's cipher undone."""
+    thought, answer = split_thought(completion.text)
+    if thought or answer is None:
+        thought = "\n\n".join(filter(None, [completion.thought, thought]))
+        finish = completion.finish if answer is not None else "thought"
+        completion = replace(completion, text=answer or "", thought=thought, finish=finish)
     plain = probe.read(completion.text) if completion.text else ""
     plain = plain.encode("utf-8", "replace").decode()  # character codes may name half a surrogate pair
     return replace(completion, decoded="" if plain == completion.text else plain)

@@ -52,8 +52,13 @@ class Reply:
     @property
     def text(self) -> str | None:
         """What the reply says, an attack's cipher undone; None where there is none."""
-        failed = self.completion is None or self.completion.finish == "error"
-        return None if failed else self.completion.said  # type: ignore[union-attr]
+        lost = self.completion is None or self.completion.finish in ("error", "filtered")
+        return None if lost else self.completion.said  # type: ignore[union-attr]
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether it ends inside its thought: then there is no answer to look at."""
+        return self.completion is not None and self.completion.finish == "thought"
 
 
 class Measure:

@@ -47,7 +47,9 @@ class Disclaimer(Measure):
     kinds = ("harmful", "dark", "references")
     aspect = "sound"
 
-    def value(self, reply: Reply) -> float:
+    def value(self, reply: Reply) -> float | None:
+        if reply.unfinished:
+            return None
         return math.nan if reply.text is None else float(disclaims(reply.text))
 
 

@@ -22,7 +22,7 @@ class OtherLanguage(Measure):
     aspect = "language"
 
     def value(self, reply: Reply) -> float | None:
-        if not reply.language:
+        if not reply.language or reply.unfinished:
             return None
         if reply.text is None or degenerate(reply.text) is not None or not telling(reply.text):
             return math.nan

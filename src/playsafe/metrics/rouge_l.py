@@ -49,7 +49,7 @@ class RougeL(Measure):
 
     def value(self, reply: Reply) -> float:
         references, completion = reply.prompt.references, reply.completion
-        if completion is None or completion.finish == "error" or not references:
+        if completion is None or reply.text is None or not references:
             return math.nan
         return rouge_l(completion.text, references)
 

@@ -17,9 +17,9 @@ class Truncated(Measure):
     aspect = "health"
 
     def value(self, reply: Reply) -> float:
-        if reply.completion is None or reply.completion.finish == "error":
+        if reply.completion is None or reply.text is None:
             return math.nan
-        return float(reply.completion.finish == "length")
+        return float(reply.completion.finish in ("length", "thought"))
 
 
 METRIC = Truncated()

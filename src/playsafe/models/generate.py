@@ -73,5 +73,9 @@ def generate(
 def _cut(ids: list[int], renderer: ChatRenderer) -> Generated:
     end = next((i for i, token in enumerate(ids) if token in renderer.stop_ids), None)
     kept = ids if end is None else ids[:end]
-    text = renderer.tokenizer.decode(kept, skip_special_tokens=True).strip()
+    if renderer.thought_ids.isdisjoint(kept):
+        text = renderer.tokenizer.decode(kept, skip_special_tokens=True).strip()
+    else:  # the marks of a thought are special tokens: they tell it from the answer
+        special = set(renderer.tokenizer.all_special_ids) - renderer.thought_ids
+        text = renderer.tokenizer.decode([i for i in kept if i not in special]).strip()
     return Generated(text, len(kept) + (end is not None), "length" if end is None else "stop")

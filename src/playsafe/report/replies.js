@@ -14,8 +14,10 @@
 
   const WORDS = {
     refuse: "refused", deflect: "deflected", safe: "safe", comply: "answered", soften: "softened",
-    lecture: "lectured", degenerate: "degenerate", unparsed: "not judged", error: "error",
+    lecture: "lectured", degenerate: "degenerate", unfinished: "no answer yet", unparsed: "not judged", error: "error",
   };
+
+  const CUT = { length: "cut off", thought: "cut off in its thought", filtered: "taken by a content filter" };
 
   /** The text with the first evidence that stands in it marked, and whether that was possible. */
   function marked(text, evidences) {
@@ -39,7 +41,7 @@
       badge("voice", found.in_character ? "in character" : "out of character", ratio);
     }
     if (found.sounds_like) badge("voice", `sounds like ${found.sounds_like}`);
-    if (found.finish !== "stop") badge("cut", found.finish === "length" ? "cut off" : "no reply");
+    if (found.finish !== "stop") badge("cut", CUT[found.finish] || "no reply");
     return box;
   }
 
@@ -58,7 +60,14 @@
     if (!found) return element("div", { className: "arm" }, head, element("p", { className: "reply", textContent: "(no reply stored)" }));
     const words = found.verdicts.map((verdict) => (verdict ? verdict[1] : ""));
     const raw = element("p", { className: "reply", dir: "auto" }, ...(found.decoded ? [found.text] : marked(found.text || "(empty)", words)));
-    const parts = [head, badges(found, judges), raw];
+    const parts = [head, badges(found, judges)];
+    if (found.thought) {
+      const box = element("details", { className: "thought" });
+      box.append(element("summary", { textContent: "thought, not judged" }));
+      box.append(element("p", { className: "reply", dir: "auto", textContent: found.thought }));
+      parts.push(box);
+    }
+    parts.push(raw);
     if (found.decoded) {
       raw.classList.add("raw");
       parts.push(element("p", { className: "what", textContent: "decoded" }));

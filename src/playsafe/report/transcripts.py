@@ -100,6 +100,8 @@ def reply_of(
         "finish": completion.finish,
         "verdicts": [[v.outcome or v.state, v.evidence[:300]] if v else None for v in verdicts],
     }
+    if completion.thought:
+        found["thought"] = _cut(completion.thought)
     if completion.decoded:
         found["decoded"] = _cut(completion.decoded)
     if voice is not None:

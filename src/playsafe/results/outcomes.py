@@ -31,6 +31,7 @@ def _by_voice(key: str, name: str, state: str) -> list[Category]:
 
 _BROKEN = [
     Category("broken", "degenerate", ("degenerate",)),
+    Category("unfinished", "ended inside its thought", ("unfinished",)),
     Category("unjudged", "not judged", ("unparsed", "error")),
 ]
 HARMFUL = [
