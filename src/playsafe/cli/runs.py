@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 GATE_ROWS = 20  # decisions on the screen
+FAILED, NOT_MEASURED = 1, 4  # exit codes
+UNMEASURED = "not measured"
 
 
 def study_of(config: Path | None, overrides: list[str] | None, **changes: Any) -> StudyConfig:
@@ -45,10 +47,11 @@ def _failures(outcomes: Sequence[Outcome], screen: Screen) -> int:
 
 
 def _finish(root: Path, outcomes: Sequence[Outcome], screen: Screen) -> None:
-    """Table, page and directories of a study; exit code 1 when a gate is not passed; of failed jobs that of
-    the worst failure."""
+    """Table, page and directories of a study. Exit code: of failed jobs that of the worst failure, 1 where a
+    gate is not passed, 4 where nothing else is wrong and a gate or a whole run was not measured."""
     from playsafe.report import interval_note, summary_table, write_page
     from playsafe.results import gate_table, load
+    from playsafe.results.unmeasured import lost, nothing_measured, sentence
 
     code = _failures(outcomes, screen)
     try:
@@ -64,6 +67,8 @@ def _finish(root: Path, outcomes: Sequence[Outcome], screen: Screen) -> None:
     gates, passed = gate_table(runs)
     if gates:
         _show_gates(gates, screen)
+    if missing := sentence(runs):
+        screen.error(missing)
     screen.out.print(f"page  {page}", soft_wrap=True, highlight=False)
     screen.out.print(f"runs  {root}", soft_wrap=True, highlight=False)
     found = {
@@ -71,9 +76,15 @@ def _finish(root: Path, outcomes: Sequence[Outcome], screen: Screen) -> None:
         "runs": str(root),
         "table": [dict(zip(columns, r, strict=True)) for r in rows],
     }
+    found["unmeasured"] = [
+        {"run": one.run.label, "suite": one.suite, "judge": one.judge, "n": one.n, "errors": one.errors}
+        for one in lost(runs)
+    ]
     screen.result(found | ({"gates": gates, "passed": passed} if gates else {}))
-    if code or not passed:
-        raise typer.Exit(code or 1)
+    states = {row["result"] for row in gates}
+    code = code or (FAILED if states & {"fail", "undecided"} else 0)
+    if code or UNMEASURED in states or nothing_measured(runs):
+        raise typer.Exit(code or NOT_MEASURED)
 
 
 def _show_gates(gates: list[dict[str, str]], screen: Screen) -> None:
@@ -217,7 +228,7 @@ def evaluate(
 ) -> None:
     """Ask what a study has trained so far, or the targets named here, every suite; judge; write the page.
 
-    Exit code 1 when a gate is not passed.
+    Exit code 1 when a gate is not passed, 4 when most replies are missing or unjudged.
     """
     from playsafe import api
     from playsafe.cli.targets import parse_targets

@@ -11,6 +11,7 @@ from playsafe.report.verdict import named
 from playsafe.results.answers import PLACES
 from playsafe.results.load import BASE, NO_ROLE, Run, StudyRuns
 from playsafe.results.numbers import Numbers
+from playsafe.results.unmeasured import sentence
 
 MANY = 0.05  # shares of cut or degenerate replies above this are warned about
 
@@ -19,7 +20,8 @@ def warnings(numbers: Numbers) -> list[str]:
     """One sentence a warning; none where nothing is wrong."""
     runs = numbers.runs
     every = runs.every
-    found = []
+    unmeasured = sentence(runs)
+    found = [f"{unmeasured[0].upper()}{unmeasured[1:]}."] if unmeasured else []
     if len(runs.seeds) == 1:
         found.append(
             "One training seed: differences between methods may be luck of the seed; use three or more."

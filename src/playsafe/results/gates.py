@@ -34,7 +34,7 @@ def gate_table(runs: StudyRuns) -> tuple[list[dict[str, str]], bool]:
     for d in found:
         value = "–" if d.value is None else f"{d.value:.3f} [{d.low:.3f}, {d.high:.3f}]"
         what = {"gate": d.gate, "run": d.run, "suite": d.suite, "judge": d.judge, "measured": value}
-        rows.append(what | {"unit": d.unit, "n": str(d.n), "result": d.state})
+        rows.append(what | {"unit": d.unit, "n": str(d.n), "errors": str(d.errors), "result": d.state})
     return rows, all(d.state == "pass" for d in found)
 
 
