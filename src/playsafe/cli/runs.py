@@ -31,6 +31,15 @@ def study_of(config: Path | None, overrides: list[str] | None, **changes: Any) -
     return found
 
 
+def _say_prompts(study: StudyConfig, screen: Screen) -> None:
+    """Say that the embedded study is run, or the embedded prompts are asked."""
+    if study.unsaid:
+        screen.note("the study names neither model, roles nor data: this is the embedded study")
+    embedded = [str(s.path) for s in study.evaluation.suites if (s.path or "").startswith("tiny:")]
+    if embedded:
+        screen.note(f"asks {', '.join(embedded)}: embedded prompts, made for the embedded model")
+
+
 def _gates(gate: list[str] | None) -> dict[str, Any]:
     return {"gates": gate} if gate else {}
 
@@ -130,6 +139,7 @@ def quickstart(
 
     screen = Screen(quiet, as_json)
     study = study_of(QUICKSTART, overrides, output_dir=str(out), **_gates(gate))
+    _say_prompts(study, screen)
     _finish(out, api.run(study, reporter=screen), screen)
 
 
@@ -154,6 +164,7 @@ def run(
 
     screen = Screen(quiet, as_json)
     study = study_of(config, overrides, **_gates(gate))
+    _say_prompts(study, screen)
     outcomes = api.run(
         study,
         only=only or (),
@@ -247,6 +258,7 @@ def evaluate(
             where="targets",
             next="Name one: --adapter NAME=DIR, --endpoint URL or --completions FILE.",
         )
+    _say_prompts(study, screen)
     _finish(Path(study.output_dir), api.evaluate(study, screen), screen)
 
 

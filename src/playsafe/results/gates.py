@@ -39,11 +39,12 @@ def gate_table(runs: StudyRuns) -> tuple[list[dict[str, str]], bool]:
 
 
 def gate_json(runs: StudyRuns) -> dict[str, Any] | None:
-    """For a pipeline: {"passed", "decisions"}; None where the study has no gate."""
+    """For a pipeline: {"passed", "suites", "decisions"}; None where the study has no gate."""
     found = decisions(runs)
     if not found:
         return None
-    return {"passed": all(d.state == "pass" for d in found), "decisions": [d.to_json() for d in found]}
+    passed = all(d.state == "pass" for d in found)
+    return {"passed": passed, "suites": runs.asks, "decisions": [d.to_json() for d in found]}
 
 
 def _relative(gate: Gate, run: Run, runs: StudyRuns) -> list[Decision]:

@@ -49,6 +49,21 @@ class StudyRuns:
         """What the study says of its evaluation."""
         return self.study.get("evaluation") or {}
 
+    @property
+    def asks(self) -> list[str]:
+        """The study's suites: known ones by name, embedded ones as "tiny:harmful", files by their label."""
+        listed = [suite for suite in self.evaluation.get("suites") or [] if isinstance(suite, dict)]
+        paths = [str(suite.get("path") or "") for suite in listed]
+        return [
+            path if path.startswith("tiny:") else str(suite.get("suite") or suite["name"])
+            for suite, path in zip(listed, paths, strict=True)
+        ]
+
+    @property
+    def embedded(self) -> list[str]:
+        """Those of them that are embedded prompts, made for the embedded model."""
+        return [name for name in self.asks if name.startswith("tiny:")]
+
     @cached_property
     def measured(self) -> list[metrics.Measure]:
         """The metrics that some run has, those shown first in front."""

@@ -11,7 +11,9 @@ from playsafe.matters import Matters, Uses
 from playsafe.methods import loss_of
 from playsafe.settings import Section
 from playsafe.sources import kind_of, known_suite
+from playsafe.study.arms import knows_model
 from playsafe.terms import REFERENCE
+from playsafe.tiny import MODEL_DIR
 
 
 def check_options(config: StudyConfig) -> None:
@@ -21,6 +23,28 @@ def check_options(config: StudyConfig) -> None:
         check_study(config)
     refuse_idle(config, uses_of(config))
     _check_targets(config)
+
+
+def check_suites(config: StudyConfig) -> None:
+    """Refuse to ask anybody but the embedded model the embedded prompts, unless they are named."""
+    strangers = [name for name in _asked(config) if name not in ("tiny", str(MODEL_DIR))]
+    if strangers and "suites" not in config.evaluation.model_fields_set:
+        raise BadInput(
+            f"no suites are named, and the embedded prompts were made for the embedded model, not for "
+            f"{strangers[0]}.",
+            where="evaluation.suites",
+            allowed="known suites by name (`playsafe suites`), files with path and kind, [] for none",
+            next="For example --set 'evaluation.suites=[advbench, xstest]'.",
+        )
+
+
+def _asked(config: StudyConfig) -> list[str]:
+    """The models, servers and files that are asked."""
+    named = [config.model.name_or_path] if knows_model(config) else []
+    for target in config.targets:
+        server = f"{target.endpoint.model} at {target.endpoint.base_url}" if target.endpoint else None
+        named += filter(None, [target.model, server, target.completions])
+    return named
 
 
 def uses_of(config: StudyConfig) -> Uses:
