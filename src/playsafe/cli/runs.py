@@ -76,6 +76,8 @@ def _finish(root: Path, outcomes: Sequence[Outcome], screen: Screen) -> None:
     gates, passed = gate_table(runs)
     if gates:
         _show_gates(gates, screen)
+    for line in runs.left:
+        screen.note(line)
     if missing := sentence(runs):
         screen.error(missing)
     screen.out.print(f"page  {page}", soft_wrap=True, highlight=False)
@@ -85,6 +87,7 @@ def _finish(root: Path, outcomes: Sequence[Outcome], screen: Screen) -> None:
         "runs": str(root),
         "table": [dict(zip(columns, r, strict=True)) for r in rows],
     }
+    found["left_out"] = list(runs.left)
     found["unmeasured"] = [
         {"run": one.run.label, "suite": one.suite, "judge": one.judge, "n": one.n, "errors": one.errors}
         for one in lost(runs)
@@ -270,11 +273,14 @@ def report(
 ) -> None:
     """Build the page of a study from its run directories; loads no model."""
     from playsafe.report import write_page
+    from playsafe.results import load
 
     screen = Screen(quiet, as_json)
-    page = write_page(directory)
+    page, left = write_page(directory), load(directory).left
+    for line in left:
+        screen.note(line)
     screen.out.print(f"page  {page}", soft_wrap=True, highlight=False)
-    screen.result({"page": str(page)})
+    screen.result({"page": str(page), "left_out": list(left)})
 
 
 @app.command()
@@ -287,6 +293,8 @@ def show(
     from playsafe.results import load
     from playsafe.rundir import find_runs, read_json
 
-    screen = Screen(False, as_json)
-    screen.table(*estimate_rows(load(directory)))
+    screen, runs = Screen(False, as_json), load(directory)
+    screen.table(*estimate_rows(runs))
+    for line in runs.left:
+        screen.note(line)
     screen.result([read_json(path / "summary.json") for path in find_runs(directory)])

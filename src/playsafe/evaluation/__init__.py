@@ -132,9 +132,16 @@ class Evaluator:
             found += metrics.estimates(probe.key, prompts, values, looks)
             stopped = {"looks": looks, "stopped": len(prompts) < len(probe.prompts)} if looks > 1 else {}
             suites[probe.key] = probe.to_json() | {"asked": len(replies)} | stopped
-        run.finish(about | {"estimates": [e.to_json() for e in found], "suites": suites, "errors": errors})
+        numbers = {"estimates": [e.to_json() for e in found], "suites": suites, "errors": errors}
+        run.finish(about | numbers | ({"decoding": self._decoding} if isinstance(basis, dict) else {}))
         if not errors:
             ledger.finish("measure")
+
+    @property
+    def _decoding(self) -> dict[str, Any]:
+        """Of it what can change a reply."""
+        seed = {"seed"} if self.config.generation.sampling == "model" else set()
+        return self.config.generation.model_dump(include={"sampling", "max_new_tokens"} | seed)
 
     @property
     def _until(self) -> list[str]:

@@ -173,6 +173,10 @@ def interval_note(runs: StudyRuns) -> str:
         note = f"95 % intervals: Wilson for shares{others}."
     if any(e.method == "sequential" for run in runs.every for e in run.estimates):
         note += " Suites that may stop early: exact for all planned looks at once (sequential)."
+    if len(runs.judges) > 1:
+        numbers = Numbers(runs)
+        by = {m.title or m.name: numbers.judge_of(m.name) for m in runs.shown if m.needs is not None}
+        note += f" Judged by {', '.join(f'{judge} ({title})' for title, judge in by.items())}."
     if suites > 1:
         note += " Several suites of one kind count alike: their plain mean."
     if len(runs.roles) > 1:

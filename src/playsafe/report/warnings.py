@@ -24,7 +24,8 @@ def warnings(numbers: Numbers) -> list[str]:
     runs = numbers.runs
     every = runs.every
     unmeasured = sentence(runs)
-    found = [f"{unmeasured[0].upper()}{unmeasured[1:]}."] if unmeasured else []
+    found = list(runs.left)
+    found += [f"{unmeasured[0].upper()}{unmeasured[1:]}."] if unmeasured else []
     if len(runs.seeds) == 1:
         found.append(
             "One training seed: differences between methods may be luck of the seed; use three or more."

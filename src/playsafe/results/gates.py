@@ -19,10 +19,7 @@ def decisions(runs: StudyRuns) -> list[Decision]:
     """Every gate on every trained run (on the aligned model where nothing is trained), by suite and judge."""
     gates = [parse_gate(text) for text in runs.evaluation.get("gates") or []]
     found: list[Decision] = []
-    targets = {str(target.get("name")) for target in runs.study.get("targets") or []}
     for run in runs.trained or runs.base:
-        if targets and run.method not in targets:
-            continue  # a target of an earlier command in this directory
         for gate in gates:
             found += _relative(gate, run, runs) if gate.relative else decide(gate, run.label, run.estimates)
     return found

@@ -15,10 +15,10 @@ from playsafe import metrics
 from playsafe.config import EvaluationConfig
 from playsafe.errors import BadInput
 from playsafe.records import Estimate, Score, parts
+from playsafe.results.meant import BASE, arms_of, cast_of, joined, meant
 from playsafe.results.run import NO_ROLE, RoleScores, Run, records_of, rows_of
-from playsafe.rundir import find_runs, read_json
+from playsafe.rundir import EVENTS, find_runs, read_json
 
-BASE = "base"
 SYSTEMS = {"none": "", "empty": ", empty system turn", "role": ", role prompt"}
 
 
@@ -34,6 +34,7 @@ class StudyRuns:
     trained: tuple[Run, ...]
     scores: dict[str, RoleScores]
     unfinished: tuple[str, ...]
+    left: tuple[str, ...] = ()  # sentences about what lies here and is not meant
 
     @property
     def name(self) -> str:
@@ -170,12 +171,8 @@ class StudyRuns:
         alone = [NO_ROLE] if self.roleless else []
         played = [role for role in self.roles if role != NO_ROLE]
         roles = list(dict.fromkeys([*played, *alone, *map(str, named)]))
-        listed = self.study.get("methods") or []
-        seeded = {str(method.get("label") or method["name"]): True for method in listed}
-        for arm in self.study.get("arms") or []:
-            seeded[arm["name"]] = seeded.get(arm.get("source"), arm.get("train") is not None)
         seeds = list(self.study.get("seeds") or self.seeds)
-        asked = [(arm, seed) for arm, own in seeded.items() for seed in (seeds if own else [None])]
+        asked = [(arm, s) for arm, own in arms_of(self.study).items() for s in (seeds if own else [None])]
         cells = [(role, arm, seed) for role in roles for arm, seed in asked]
         others = [(str(t.get("role") or NO_ROLE), str(t["name"]), None) for t in self.targets]
         return cells + [cell for cell in others if cell[1] != BASE]
@@ -263,11 +260,11 @@ def load(root: Path) -> StudyRuns:
         raise BadInput(
             "the directory does not exist.", where=str(root), next="Give the output directory of a study."
         )
-    study = _optional(root / "study.json")
+    study, others = _study(root)
     threshold = float((study.get("scoring") or {}).get("threshold") or 0.0)
     runs: list[Run] = []
     scores: dict[str, RoleScores] = {}
-    found = find_runs(root)
+    found = [path for path in find_runs(root) if not any(path.is_relative_to(other) for other in others)]
     for path in found:
         summary = read_json(path / "summary.json")
         if summary.get("kind") == "scores":
@@ -279,7 +276,18 @@ def load(root: Path) -> StudyRuns:
             runs.append(_run(path, summary))
     if not runs:
         raise BadInput("no finished run here.", where=str(root), next="Run `playsafe run STUDY.yaml` first.")
+    runs, left = meant(study, runs)
+    if not runs:
+        raise BadInput(
+            f"no finished run that the study asks for. {' '.join(left)}",
+            where=str(root),
+            next="Run `playsafe run STUDY.yaml` first.",
+        )
     runs.sort(key=lambda run: (run.role or "", run.method, -1 if run.seed is None else run.seed))
+    cast = cast_of(study)
+    scores = {role: one for role, one in scores.items() if cast is None or role in cast}
+    if others:
+        left += (f"Left out, as studies of their own: {', '.join(path.name for path in others)}.",)
     started = {file.parent for file in root.rglob("status.json")} - set(found)
     return StudyRuns(
         root,
@@ -290,7 +298,17 @@ def load(root: Path) -> StudyRuns:
         tuple(run for run in runs if run.method != BASE),
         scores,
         tuple(sorted(path.relative_to(root).as_posix() for path in started)),
+        left,
     )
+
+
+def _study(root: Path) -> tuple[dict[str, Any], list[Path]]:
+    """What the directory's study says, and other studies below it; of a folder of parts the whole study."""
+    below = sorted(path.parent for path in root.rglob("study.json") if path.parent != root)
+    if (root / "study.json").exists() or len(below) < 2:
+        own = _optional(root / "study.json")
+        return own, below if own else []
+    return joined([(path.relative_to(root).as_posix(), read_json(path / "study.json")) for path in below]), []
 
 
 def _run(path: Path, summary: dict[str, Any]) -> Run:
@@ -306,6 +324,9 @@ def _run(path: Path, summary: dict[str, Any]) -> Run:
             estimates=tuple(records_of(Estimate, summary["estimates"])),
             asked=summary["suites"],
             training=summary.get("training") or {},
+            options=summary.get("options") or {},
+            decoding=summary.get("decoding") or {},
+            made=next((str(e.get("time", "")) for e in reversed(rows_of(path / EVENTS))), ""),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"not a summary of ours: {error}.", where=str(path / "summary.json")) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +31,9 @@ class Run:
     estimates: tuple[Estimate, ...]
     asked: dict[str, dict[str, Any]]
     training: dict[str, Any]
+    options: dict[str, Any] = field(default_factory=dict)  # of its method
+    decoding: dict[str, Any] = field(default_factory=dict)
+    made: str = ""  # when, as events.jsonl says
 
     def estimate(self, suite: str, metric: str, judge: str | None = None) -> Estimate | None:
         """The estimate by that judge; by the first one where none is named."""
