@@ -105,7 +105,10 @@ def _show_gates(gates: list[dict[str, str]], screen: Screen) -> None:
     title = f"gates: {len(gates) - len(failed)} of {len(gates)} decisions passed"
     if len(failed) > GATE_ROWS:
         title += f"; the first {GATE_ROWS} that did not"
-    screen.table([*gates[0]] if failed else [], [[*row.values()] for row in failed[:GATE_ROWS]], title)
+    if failed:
+        screen.table([*gates[0]], [[*row.values()] for row in failed[:GATE_ROWS]], title)
+    else:
+        screen.out.print(title, highlight=False)
 
 
 Only = Annotated[

@@ -175,8 +175,9 @@ def interval_note(runs: StudyRuns) -> str:
         note += " Suites that may stop early: exact for all planned looks at once (sequential)."
     if len(runs.judges) > 1:
         numbers = Numbers(runs)
-        by = {m.title or m.name: numbers.judge_of(m.name) for m in runs.shown if m.needs is not None}
-        note += f" Judged by {', '.join(f'{judge} ({title})' for title, judge in by.items())}."
+        by = {m.title or m.name: numbers.judge_of(m.name) for m in runs.shown}
+        told = [f"{title} by {judge}" for title, judge in by.items() if judge != metrics.UNJUDGED]
+        note += f" Judged: {', '.join(told)}."
     if suites > 1:
         note += " Several suites of one kind count alike: their plain mean."
     if len(runs.roles) > 1:
