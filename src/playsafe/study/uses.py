@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, get_args
 
 from playsafe.config import MethodConfig, Named, StudyConfig, SuiteKind
@@ -39,12 +40,13 @@ def check_suites(config: StudyConfig) -> None:
 
 
 def _asked(config: StudyConfig) -> list[str]:
-    """The models, servers and files that are asked."""
-    named = [config.model.name_or_path] if knows_model(config) else []
-    for target in config.targets:
-        server = f"{target.endpoint.model} at {target.endpoint.base_url}" if target.endpoint else None
-        named += filter(None, [target.model, server, target.completions])
-    return named
+    """The models, servers and files that are asked; a path that leads nowhere is refused by its reader."""
+    models = [config.model.name_or_path] if knows_model(config) else []
+    models += [target.model for target in config.targets if target.model]
+    there = [m for m in models if not m.startswith((".", "/", "~")) or Path(m).expanduser().exists()]
+    there += [t.completions for t in config.targets if t.completions and Path(t.completions).is_file()]
+    servers = [target.endpoint for target in config.targets if target.endpoint is not None]
+    return there + [f"{server.model} at {server.base_url}" for server in servers]
 
 
 def uses_of(config: StudyConfig) -> Uses:
