@@ -133,13 +133,13 @@ class Evaluator:
             stopped = {"looks": looks, "stopped": len(prompts) < len(probe.prompts)} if looks > 1 else {}
             suites[probe.key] = probe.to_json() | {"asked": len(replies)} | stopped
         numbers = {"estimates": [e.to_json() for e in found], "suites": suites, "errors": errors}
-        run.finish(about | numbers | ({"decoding": self._decoding} if isinstance(basis, dict) else {}))
+        run.finish(about | numbers | {"decoding": self._decoding})
         if not errors:
             ledger.finish("measure")
 
     @property
     def _decoding(self) -> dict[str, Any]:
-        """Of it what can change a reply."""
+        """What of it can change a reply that is generated."""
         seed = {"seed"} if self.config.generation.sampling == "model" else set()
         return self.config.generation.model_dump(include={"sampling", "max_new_tokens"} | seed)
 

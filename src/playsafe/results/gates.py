@@ -54,12 +54,14 @@ def _relative(gate: Gate, run: Run, runs: StudyRuns) -> list[Decision]:
 def _compared(gate: Gate, run: Run, base: Run | None, e: Estimate) -> Decision:
     pairs = _pairs(run, base, e) if base else []
     missed = sum(pair.missed for pair in pairs)
+    each = Counter(pair.trial for pair in pairs)
+    trials = effective([*each.values()]) if len(each) < len(pairs) else None
     if unmeasured(len(pairs) - missed, missed):
-        return decision(gate, run.label, e, "not measured", None, len(pairs), missed)
+        return decision(gate, run.label, e, "not measured", None, len(pairs), missed, trials)
     is_share = gate.unit == "share"
     interval = _share(gate, pairs) if is_share else _mean(gate, pairs)
-    state = gate.state(interval, 0 if is_share else missed)
-    return decision(gate, run.label, e, state, interval, len(pairs), missed)
+    state = gate.state(interval, 0 if is_share else missed + (len(each) == 1))
+    return decision(gate, run.label, e, state, interval, len(pairs), missed, trials)
 
 
 class Pair(NamedTuple):

@@ -326,7 +326,7 @@ def _run(path: Path, summary: dict[str, Any]) -> Run:
             training=summary.get("training") or {},
             options=summary.get("options") or {},
             decoding=summary.get("decoding") or {},
-            made=next((str(e.get("time", "")) for e in reversed(rows_of(path / EVENTS))), ""),
+            made=max((e["time"] for e in rows_of(path / EVENTS) if e.get("event") == "done"), default=""),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"not a summary of ours: {error}.", where=str(path / "summary.json")) from None

@@ -39,7 +39,8 @@ def meant(study: dict[str, Any], runs: Sequence[Run]) -> Meant:
             kept.append(trimmed)
     known = {name for run in kept for name in (*run.asked, *run.judges)}
     gone += [name for name in dropped if name not in known]
-    current, stale = _current(_distinct(kept))
+    recorded = {str(t["name"]) for t in study.get("targets") or [] if t.get("completions")}
+    current, stale = _current(_distinct(kept), recorded)
     reasons = (
         ("no longer asked for by the study", gone),
         ("made with other settings than the newest run", stale),
@@ -156,16 +157,18 @@ def _distinct(runs: Sequence[Run]) -> list[Run]:
     return list(found.values())
 
 
-def _current(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
+def _current(runs: Sequence[Run], recorded: set[str]) -> tuple[list[Run], list[str]]:
     """The runs that agree with the newest one in options, decoding and prompts; the others, and in what."""
     newest = sorted(runs, key=lambda run: run.made, reverse=True)
     said: dict[Hashable, Any] = {}  # what the newest run that says anything says
     for run in newest:
-        for place, value in _settings(run):
+        for place, value in _settings(run, recorded):
             said.setdefault(place, value)
     kept, stale = [], []
     for run in runs:
-        apart = [(place, value, said[place]) for place, value in _settings(run) if said[place] != value]
+        apart = [
+            (place, value, said[place]) for place, value in _settings(run, recorded) if said[place] != value
+        ]
         if any(place[0] != "prompts" for place, _, _ in apart):
             stale.append(f"{run.label} ({_differing(apart)})")
             continue
@@ -177,11 +180,13 @@ def _current(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
     return kept, stale
 
 
-def _settings(run: Run) -> Iterable[tuple[tuple[str, ...], Any]]:
-    """What a run was made with, each under the name of those with which it must agree."""
+def _settings(run: Run, recorded: set[str]) -> Iterable[tuple[tuple[str, ...], Any]]:
+    """What a run was made with, each under the name of those with which it must agree. recorded: targets
+    whose replies were there already."""
     if run.options:
         yield ("options", run.method), run.options
-    if run.decoding:
+    generated = any(what.get("kind") != "pairs" for what in run.asked.values())
+    if run.decoding and generated and run.method not in recorded:
         yield ("decoding",), run.decoding
     for key, what in run.asked.items():
         own = str(run.role) if what.get("kind") == "references" else ""
