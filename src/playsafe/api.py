@@ -14,6 +14,7 @@ from playsafe.progress import Reporter, Silent
 from playsafe.rundir import locked
 from playsafe.study.arms import BASE, source_of
 from playsafe.study.plan import Job, Plan
+from playsafe.study.uses import check_suites
 
 if TYPE_CHECKING:
     from playsafe.results import StudyRuns
@@ -93,6 +94,8 @@ def _execute(
     reporter: Reporter | None,
     part: str = "",
 ) -> list[Outcome]:
+    if any(job.kind == "answer" for job in jobs):
+        check_suites(made.config)
     chosen = executors.get(executor)
     if workers is not None and not chosen.parallel:
         raise BadInput(

@@ -56,8 +56,8 @@ class Gate:
         return "change" if self.relative and metric.log else metric.unit
 
     def state(self, interval: Interval, missed: int = 0) -> State:
-        """pass: the whole interval clears the value; fail: the whole interval misses it. missed: replies that
-        are in the interval in no way."""
+        """pass: the whole interval clears the value; fail: the whole interval misses it. missed: what is in
+        the interval in no way, so that it cannot pass."""
         low, high = (interval.low, interval.high) if self.floor else (-interval.high, -interval.low)
         value = self.value if self.floor else -self.value
         if high < value:
@@ -68,15 +68,19 @@ class Gate:
         """What an absolute gate reads in an estimate."""
         if unmeasured(estimate.n, estimate.errors):
             return None, "not measured"
-        interval = cautious(estimate, self.floor if self.unit == "share" else None)
-        return interval, self.state(interval, 0 if self.unit == "share" else estimate.errors)
+        if self.unit == "share":
+            return (interval := cautious(estimate, self.floor)), self.state(interval)
+        interval = cautious(estimate, None)
+        alone = estimate.trials == 1 or estimate.n == 1  # a mean of one request has no width
+        return interval, self.state(interval, estimate.errors + alone)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What a gate says of one run, suite and judge. value, low, high: the measure, or its difference to base
     where the gate is relative, in the unit; None where it was not measured. n: answers counted, unjudged
-    ones too; errors: those that are missing or unjudged."""
+    ones too; errors: those that are missing or unjudged; trials: the independent requests that n is worth
+    (None: n)."""
 
     gate: str
     run: str
@@ -89,6 +93,7 @@ class Decision:
     n: int = 0
     unit: str = "share"
     errors: int = 0
+    trials: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -139,16 +144,23 @@ def decide(gate: Gate, run: str, estimates: Sequence[Estimate]) -> list[Decision
     for e in estimates:
         if e.metric == gate.metric and gate.concerns(e.suite):
             interval, state = gate.judged(e)
-            found.append(decision(gate, run, e, state, interval, e.n + e.errors, e.errors))
+            found.append(decision(gate, run, e, state, interval, e.n + e.errors, e.errors, e.trials))
     return found or [missing(gate, run)]
 
 
 def decision(
-    gate: Gate, run: str, e: Estimate, state: State, interval: Interval | None, n: int, errors: int
+    gate: Gate,
+    run: str,
+    e: Estimate,
+    state: State,
+    interval: Interval | None,
+    n: int,
+    errors: int,
+    trials: float | None,
 ) -> Decision:
     """About one suite and judge."""
     value, low, high = interval or (None, None, None)
-    return Decision(gate.text, run, e.suite, e.judge, state, value, low, high, n, gate.unit, errors)
+    return Decision(gate.text, run, e.suite, e.judge, state, value, low, high, n, gate.unit, errors, trials)
 
 
 def missing(gate: Gate, run: str) -> Decision:

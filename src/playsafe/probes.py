@@ -15,6 +15,7 @@ from playsafe.config import AttackConfig, EvaluationConfig, SystemTurn
 from playsafe.errors import BadInput, nearest
 from playsafe.metrics import Kind
 from playsafe.records import Prompt, key_of
+from playsafe.rundir import digest
 from playsafe.sources import PromptSet
 
 
@@ -41,7 +42,8 @@ class ProbeSet:
         """For the record, in summary.json."""
         more = {"language": self.language} if self.language else {}
         skipped = {"skipped": len(self.skipped)} if self.skipped else {}
-        return {"kind": self.kind, "prompts": len(self.prompts), "source": self.source} | more | skipped
+        known = {"kind": self.kind, "prompts": len(self.prompts), "source": self.source}
+        return known | {"hash": digest(self.identity)} | more | skipped
 
 
 def expand(

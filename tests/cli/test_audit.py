@@ -170,6 +170,7 @@ def test_sources_that_cannot_answer_are_refused_before_anything_is_asked(
     (tmp_path / "page.html").write_text("<p>")
     (tmp_path / "replies.jsonl").write_text('{"id": "1", "completion": "a"}\n')
     turns = ["--set", "evaluation.system=[none, empty]"]
+    turns += ["--set", 'evaluation.suites=[{name: harmful, path: "tiny:harmful"}]']
     for option, message in (
         (["--adapter", f"a={tmp_path / 'page.html'}"], "is no directory"),
         (["--completions", f"a={tmp_path}"], "is no file"),

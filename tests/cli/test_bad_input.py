@@ -99,11 +99,50 @@ def test_model_directory_without_chat_template(refused: Check, tmp_path: Path) -
     tokenizer.chat_template = None
     tokenizer.save_pretrained(tmp_path / "bare")
     random_model("llama", len(tokenizer)).save_pretrained(tmp_path / "bare")
-    assert "no chat template" in refused(f"model: {{name_or_path: {tmp_path / 'bare'}}}\n")
+    own = "evaluation: {suites: []}\n"
+    assert "no chat template" in refused(f"model: {{name_or_path: {tmp_path / 'bare'}}}\n{own}")
 
 
 def test_missing_model_directory(refused: Check) -> None:
     assert "no such model directory" in refused("model: {name_or_path: ./not-here}\n")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "model: {name_or_path: DIR}",
+        "model: {name_or_path: someone/model}",
+        "targets: [{name: rival, model: DIR}]",
+        "targets: [{name: served, endpoint: {base_url: 'http://127.0.0.1:9/v1', model: m}}]",
+        "targets: [{name: vendor, completions: DIR/replies.jsonl}]",
+    ],
+)
+@pytest.mark.parametrize("verb", ["run", "evaluate"])
+def test_strangers_are_not_asked_the_embedded_prompts_unless_they_are_named(
+    refused: Check, tmp_path: Path, asked: str, verb: str
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "replies.jsonl").write_text("{}\n")
+    asked = asked.replace("DIR", str(tmp_path / "model"))
+    if verb == "evaluate" and asked.startswith("model"):
+        asked += "\ntargets: [{name: base, role: null}]"
+    found = refused(asked, verb=verb)
+    assert "evaluation.suites: no suites are named" in found
+    assert "`playsafe suites`" in found
+    named = "\nevaluation: {suites: [{name: harmful, path: 'tiny:harmful'}]}\n"
+    if "endpoint" not in asked and "someone" not in asked:
+        assert "no suites" not in refused(asked + named, verb=verb)  # the next thing that is wrong
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "{}\n", "roles:\nevaluation: {}\n", "---\n"])
+@pytest.mark.parametrize("verb", ["run", "evaluate", "plan", "train"])
+def test_an_empty_study_is_no_study(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, verb: str
+) -> None:
+    (tmp_path / "study.yaml").write_text(text)
+    assert playsafe(verb, str(tmp_path / "study.yaml"), "--set", f"output_dir={tmp_path / 'out'}") == 2
+    assert "the study's file is empty" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
 
 
 def test_pissa_adapter_is_no_reference(refused: Check, tmp_path: Path) -> None:

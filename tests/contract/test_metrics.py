@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from math import exp
 from pathlib import Path
@@ -244,6 +245,22 @@ def test_texts_of_one_request_are_no_independent_trials() -> None:
     for name in ("refusal", "truncated"):
         assert (found[name].value, found[name].n, found[name].method) == (1.0, 40, "wilson over requests")
         assert found[name].low == pytest.approx(wilson(2, 2).low)
+
+
+def test_requests_of_unequal_size_and_replies_that_do_not_count() -> None:
+    """One request in six texts and four in one: 10² / (36 + 4) = 2.5 trials, as if a request's texts were all
+    alike; of a measure that two texts of the first and one of another count for, 3² / (4 + 1)."""
+    trials = ["a"] * 6 + ["b", "c", "d", "e"]
+    metric = metrics.get("refusal")
+    found = metrics.estimate(metric, "s", "rules", [1.0] * 6 + [0.0] * 4, trials)
+    assert (found.value, found.n, found.method) == (pytest.approx(0.6), 10, "wilson over requests")
+    assert (found.low, found.high) == pytest.approx(wilson(1.5, 2.5)[1:])
+    some = [1.0, 0.0, None, None, None, None, 1.0, None, None, None]
+    few = metrics.estimate(metric, "s", "rules", some, trials)
+    assert (few.value, few.n, few.errors) == (pytest.approx(2 / 3), 3, 0)
+    assert few.low == pytest.approx(wilson(1.8 * 2 / 3, 1.8).low)
+    lost = metrics.estimate(metric, "s", "rules", [math.nan] * 6 + [1.0] * 4, trials)
+    assert (lost.n, lost.errors, lost.trials, lost.method) == (4, 6, pytest.approx(2.5), "wilson")
 
 
 @pytest.mark.parametrize("shape", ["Oluna/references:{}", "{}", "a/{}/b", "s:{}/1", "/{}", "s:1"])

@@ -64,7 +64,7 @@ TEMPLATES = {
     ),
     "clock": "{{ strftime_now('%Y-%m-%d') }} {{ strftime_now(format='%d %B') }}" + TEMPLATE,
     "strict": each(
-        "{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('alternate') }}{% endif %}"
+        "{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('order') }}{% endif %}"
         + PLAIN
     ),
     "generation blocks": each(answers("{% generation %}{{ m['content'] }}{% endgeneration %}")),

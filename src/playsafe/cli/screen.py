@@ -19,7 +19,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 
 Config = Annotated[Path, typer.Argument(help="study configuration (YAML)", metavar="STUDY.yaml")]
 Set = Annotated[
@@ -37,7 +37,7 @@ class Screen:
     """Progress and tables for people on stderr and stdout; nothing with quiet."""
 
     def __init__(self, quiet: bool, as_json: bool) -> None:
-        width = None if sys.stdout.isatty() else 130  # into a file or a pipe: rows stay on one line
+        width = None if sys.stdout.isatty() else 1000  # into a file or a pipe: rows stay on one line
         self.out = Console(quiet=quiet or as_json, width=width)
         self.log = Console(stderr=True, quiet=quiet)
         self.as_json = as_json
@@ -67,7 +67,7 @@ class Screen:
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[str | None]], title: str | None = None
     ) -> None:
-        table = Table(*columns, title=title)
+        table = Table(*(Column(name, overflow="fold") for name in columns), title=title)  # no name is cut
         for row in rows:
             table.add_row(*row)
         self.out.print(table)

@@ -85,6 +85,11 @@ class StudyConfig(Section):
         return named or not self.targets
 
     @property
+    def unsaid(self) -> bool:
+        """Whether nothing says what is studied, so that everything is the embedded study's."""
+        return self.model_fields_set <= {"name", "output_dir"}
+
+    @property
     def trains(self) -> bool:
         """Whether the file describes a training. Targets that only the command line names leave it one."""
         return self.grid or self._asked_of_others
@@ -102,6 +107,7 @@ def load_study(
         raw = read_yaml(path)
         if not isinstance(raw, dict):
             raise BadInput("a study is a mapping of keys.", where=str(path))
+        _refuse_empty(raw, path)
     asked_of_others = path is not None and not raw.get("targets")
     for override in overrides or []:
         _apply(raw, override)
@@ -119,6 +125,16 @@ def load_study(
         raise explain(error, StudyConfig, where) from None
     study._asked_of_others = asked_of_others
     return study
+
+
+def _refuse_empty(raw: dict[str, Any], path: Path) -> None:
+    """A file that says nothing would be the embedded study, which nobody meant by it."""
+    if all(value in (None, {}, []) for value in raw.values()):
+        raise BadInput(
+            "the study's file is empty.",
+            where=str(path),
+            next="Name model, roles, data and evaluation; the embedded study is `playsafe quickstart`.",
+        )
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:

@@ -136,8 +136,9 @@ class Evaluator:
             found += metrics.estimates(probe.key, prompts, values, looks)
             stopped = {"looks": looks, "stopped": len(prompts) < len(probe.prompts)} if looks > 1 else {}
             suites[probe.key] = probe.to_json() | {"asked": len(replies)} | stopped
-        summary = about | {"estimates": [e.to_json() for e in found], "suites": suites, "errors": errors}
-        run.finish(summary, [*rests_on, *self.judges.files(probes, rests_on), *made])
+        numbers = {"estimates": [e.to_json() for e in found], "suites": suites, "errors": errors}
+        made_of = [*rests_on, *self.judges.files(probes, rests_on), *made]
+        run.finish(about | numbers | {"decoding": self._decoding}, made_of)
         if not errors:
             ledger.finish("measure")
 
@@ -149,6 +150,12 @@ class Evaluator:
                 f"{label}: changed since they were finished, and made again: {', '.join(ledger.lost)}"
             )
         return begins
+
+    @property
+    def _decoding(self) -> dict[str, Any]:
+        """What of it can change a reply that is generated."""
+        seed = {"seed"} if self.config.generation.sampling == "model" else set()
+        return self.config.generation.model_dump(include={"sampling", "max_new_tokens"} | seed)
 
     @property
     def _until(self) -> list[str]:

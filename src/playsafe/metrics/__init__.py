@@ -227,7 +227,7 @@ def estimate(
         return found
     alone, how = effective([*Counter(asked).values()]), how + (" over requests" if len({*asked}) < n else "")
     if metric.is_share:
-        hits = sum(known) * alone / n
+        hits = min(alone, sum(known) * alone / n)  # a product may round up
         value, low, high = wilson(hits, alone) if looks == 1 else sequential_share(hits, alone, looks)
     else:
         value, low, high = map(metric.shown, bootstrap_mean(known, trials=asked))

@@ -108,10 +108,10 @@ def _header(numbers: Numbers) -> dict[str, Any]:
     counted = [(len([role for role in runs.roles if role != NO_ROLE]), "role")]
     counted.append((len(runs.methods), "target" if runs.is_audit else "method"))
     counted.append((len(runs.seeds), "training seed"))
+    facts = [", ".join(models), *(count(n, noun) for n, noun in counted if n)]
+    facts += [f"embedded prompts: {', '.join(runs.embedded)}"] if runs.embedded else []
     return {
-        "facts": [
-            fact for fact in (", ".join(models), *(count(n, noun) for n, noun in counted if n)) if fact
-        ],
+        "facts": [fact for fact in facts if fact],
         "verdict": [sentence.replace(" %", "\u00a0%") for sentence in verdict(numbers)],
         "cards": headlines(numbers),
         "note": interval_note(runs),

@@ -121,10 +121,10 @@ def gate_block(runs: StudyRuns) -> dict[str, Any] | None:
             if parse_gate(d.gate).relative:
                 value = signed(d.value, d.unit) + {"share": " points", "change": " %"}.get(d.unit, "")
         unit = "" if d.unit in ("share", "change", "") or d.value is None else f" {d.unit}"
-        rows.append(
-            [d.gate, WORDS[d.state], d.run, d.suite, d.judge or DASH, value + unit, interval, str(d.n)]
-        )
-    columns = ["gate", "result", "run", "suite", "judge", "measured", "interval", "n"]
+        counts = [str(d.n), str(d.errors)]
+        what = [d.gate, WORDS[d.state], d.run, d.suite, d.judge or DASH]
+        rows.append([*what, value + unit, interval, *counts])
+    columns = ["gate", "result", "run", "suite", "judge", "measured", "interval", "n", "errors"]
     failed = sum(d.state != "pass" for d in found)
     return {
         "failed": failed,

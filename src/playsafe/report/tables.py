@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from playsafe import metrics
 from playsafe.metrics import Measure
 from playsafe.report.text import DASH, apart, count, percent, points, shown
-from playsafe.results.load import BASE, StudyRuns
+from playsafe.results.load import BASE, Run, StudyRuns
 from playsafe.results.numbers import Numbers, Stat
+from playsafe.results.unmeasured import counted
 from playsafe.statistics import by_trial, holm, mcnemar
 
 EVERY_ROLE = "all roles"
@@ -22,26 +25,44 @@ def summary_table(runs: StudyRuns, *, intervals: bool = False, numbers: Numbers 
     The headline measure always carries its interval; with `intervals` the others do as well. The aligned
     model stands in one row where it was asked without role prompts, else in one per role. flagged: share of
     the role's rows above the RDS threshold, a property of the role. Where nobody plays a role, there is no
-    column about roles.
+    column about roles. n, errors: replies measured, and those missing or unjudged, where there are any.
     """
     numbers = numbers or Numbers(runs)
-    rows: list[list[str]] = []
+    rows: list[tuple[list[str], Sequence[Run]]] = []  # with the runs that each is about
     named = [metric.heading for metric in runs.shown]
     if runs.roleless:
         for method in [BASE, *runs.methods]:
             means: Found = {metric: numbers.mean(method, metric.name) for metric in runs.shown}
-            if any(means.values()):
-                rows.append([method, *_measures(runs, means, intervals)])
-        return ["method", *named], rows
+            own = [run for run in runs.every if run.method == method]
+            if own or any(means.values()):
+                rows.append(([method, *_measures(runs, means, intervals)], own))
+        return _with_errors(numbers, ["method", *named], rows)
     shared = {*runs.suites("harmful"), *runs.suites("benign")}
     if runs.base and all(run.role is None for run in runs.base if shared & run.asked.keys()):
         means = {metric: numbers.mean(BASE, metric.name) for metric in runs.shown}
-        rows.append([EVERY_ROLE, DASH, BASE, *_measures(runs, means, intervals), DASH])
+        rows.append(([EVERY_ROLE, DASH, BASE, *_measures(runs, means, intervals), DASH], runs.base))
     elif runs.base:
-        rows += [_row(numbers, role, BASE, intervals) for role in runs.roles]
+        own_of = {role: [run for run in runs.base if run.role == role] for role in runs.roles}
+        rows += [(_row(numbers, role, BASE, intervals), own) for role, own in own_of.items()]
     for role in runs.roles:
-        rows += [_row(numbers, role, method, intervals) for method in runs.methods if runs.cell(role, method)]
-    return ["role", "temper", "method", *named, "flagged"], rows
+        for method in runs.methods:
+            if cell := runs.cell(role, method):
+                rows.append((_row(numbers, role, method, intervals), cell))
+    return _with_errors(numbers, ["role", "temper", "method", *named, "flagged"], rows)
+
+
+def _with_errors(
+    numbers: Numbers, columns: list[str], rows: Sequence[tuple[list[str], Sequence[Run]]]
+) -> Rows:
+    """With the replies measured and those missing or unjudged on the suites that are shown, where any are."""
+    shown_first = [metric.name for metric in numbers.runs.shown]
+    suites = {suite for name in shown_first for suite in numbers.suites(name)}
+    judges = {numbers.judge_of(name) for name in shown_first}
+    replies = [counted(own, suites, judges) for _, own in rows]
+    if not any(errors for _, errors in replies):
+        return columns, [row for row, _ in rows]
+    made = [[*row, str(n), str(errors)] for (row, _), (n, errors) in zip(rows, replies, strict=True)]
+    return [*columns, "n", "errors"], made
 
 
 def difference_table(numbers: Numbers) -> Rows:
@@ -152,6 +173,11 @@ def interval_note(runs: StudyRuns) -> str:
         note = f"95 % intervals: Wilson for shares{others}."
     if any(e.method == "sequential" for run in runs.every for e in run.estimates):
         note += " Suites that may stop early: exact for all planned looks at once (sequential)."
+    if len(runs.judges) > 1:
+        numbers = Numbers(runs)
+        by = {m.title or m.name: numbers.judge_of(m.name) for m in runs.shown}
+        told = [f"{title} by {judge}" for title, judge in by.items() if judge != metrics.UNJUDGED]
+        note += f" Judged: {', '.join(told)}."
     if suites > 1:
         note += " Several suites of one kind count alike: their plain mean."
     if len(runs.roles) > 1:

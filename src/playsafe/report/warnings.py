@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 from playsafe import metrics
 from playsafe.metrics import Measure
+from playsafe.report.provenance import model_name
 from playsafe.report.text import count, number, percent
 from playsafe.report.verdict import named
 from playsafe.results.answers import PLACES
 from playsafe.results.load import BASE, NO_ROLE, Run, StudyRuns
 from playsafe.results.numbers import Numbers
+from playsafe.results.unmeasured import sentence
 
+EMBEDDED = re.compile(r"|(.*/)?tiny( with .*)?")  # as the runs name the embedded model
 MANY = 0.05  # shares of cut or degenerate replies above this are warned about
 
 
@@ -19,10 +23,18 @@ def warnings(numbers: Numbers) -> list[str]:
     """One sentence a warning; none where nothing is wrong."""
     runs = numbers.runs
     every = runs.every
-    found = []
+    unmeasured = sentence(runs)
+    found = list(runs.left)
+    found += [f"{unmeasured[0].upper()}{unmeasured[1:]}."] if unmeasured else []
     if len(runs.seeds) == 1:
         found.append(
             "One training seed: differences between methods may be luck of the seed; use three or more."
+        )
+    strangers = sorted({run.model for run in every if not EMBEDDED.fullmatch(run.model)})
+    if runs.embedded and strangers:
+        found.append(
+            f"{', '.join(runs.embedded)}: embedded prompts, made for the embedded model. Numbers on them say "
+            f"nothing of how safe {model_name(strangers[0])} is."
         )
     missing = _missing(runs)
     if missing:

@@ -19,10 +19,7 @@ def decisions(runs: StudyRuns) -> list[Decision]:
     """Every gate on every trained run (on the aligned model where nothing is trained), by suite and judge."""
     gates = [parse_gate(text) for text in runs.evaluation.get("gates") or []]
     found: list[Decision] = []
-    targets = {str(target.get("name")) for target in runs.study.get("targets") or []}
     for run in runs.trained or runs.base:
-        if targets and run.method not in targets:
-            continue  # a target of an earlier command in this directory
         for gate in gates:
             found += _relative(gate, run, runs) if gate.relative else decide(gate, run.label, run.estimates)
     return found
@@ -34,16 +31,17 @@ def gate_table(runs: StudyRuns) -> tuple[list[dict[str, str]], bool]:
     for d in found:
         value = "–" if d.value is None else f"{d.value:.3f} [{d.low:.3f}, {d.high:.3f}]"
         what = {"gate": d.gate, "run": d.run, "suite": d.suite, "judge": d.judge, "measured": value}
-        rows.append(what | {"unit": d.unit, "n": str(d.n), "result": d.state})
+        rows.append(what | {"unit": d.unit, "n": str(d.n), "errors": str(d.errors), "result": d.state})
     return rows, all(d.state == "pass" for d in found)
 
 
 def gate_json(runs: StudyRuns) -> dict[str, Any] | None:
-    """For a pipeline: {"passed", "decisions"}; None where the study has no gate."""
+    """For a pipeline: {"passed", "suites", "decisions"}; None where the study has no gate."""
     found = decisions(runs)
     if not found:
         return None
-    return {"passed": all(d.state == "pass" for d in found), "decisions": [d.to_json() for d in found]}
+    passed = all(d.state == "pass" for d in found)
+    return {"passed": passed, "suites": runs.asks, "decisions": [d.to_json() for d in found]}
 
 
 def _relative(gate: Gate, run: Run, runs: StudyRuns) -> list[Decision]:
@@ -56,12 +54,14 @@ def _relative(gate: Gate, run: Run, runs: StudyRuns) -> list[Decision]:
 def _compared(gate: Gate, run: Run, base: Run | None, e: Estimate) -> Decision:
     pairs = _pairs(run, base, e) if base else []
     missed = sum(pair.missed for pair in pairs)
+    each = Counter(pair.trial for pair in pairs)
+    trials = effective([*each.values()]) if len(each) < len(pairs) else None
     if unmeasured(len(pairs) - missed, missed):
-        return decision(gate, run.label, e, "not measured", None, len(pairs), missed)
+        return decision(gate, run.label, e, "not measured", None, len(pairs), missed, trials)
     is_share = gate.unit == "share"
     interval = _share(gate, pairs) if is_share else _mean(gate, pairs)
-    state = gate.state(interval, 0 if is_share else missed)
-    return decision(gate, run.label, e, state, interval, len(pairs), missed)
+    state = gate.state(interval, 0 if is_share else missed + (len(each) == 1))
+    return decision(gate, run.label, e, state, interval, len(pairs), missed, trials)
 
 
 class Pair(NamedTuple):

@@ -73,7 +73,7 @@ class Headline:
         found = [e for run in runs if (e := run.estimate(count.prompts, part, judge))]
         if len(found) == 1 and found[0].n == count.n:
             return Stat.of(found[0])
-        hits = round(count.hits_RP.sum()) * count.trials / count.n
+        hits = min(count.trials, round(count.hits_RP.sum()) * count.trials / count.n)
         return Stat(*wilson(hits, count.trials), count.n, "wilson")
 
     def _counts(self, arms: Sequence[Sequence[Row]], part: str) -> list[list[Count]]:

@@ -15,10 +15,10 @@ from playsafe import metrics
 from playsafe.config import EvaluationConfig
 from playsafe.errors import BadInput
 from playsafe.records import Estimate, Score, parts
-from playsafe.results.run import NO_ROLE, RoleScores, Run, records_of, rows_of
-from playsafe.rundir import broken_seals, find_runs, read_json
+from playsafe.results.meant import BASE, arms_of, cast_of, joined, meant
+from playsafe.results.run import NO_ROLE, RoleScores, Run, records_of, refuse_changed, rows_of
+from playsafe.rundir import EVENTS, find_runs, read_json
 
-BASE = "base"
 SYSTEMS = {"none": "", "empty": ", empty system turn", "role": ", role prompt"}
 
 
@@ -34,6 +34,7 @@ class StudyRuns:
     trained: tuple[Run, ...]
     scores: dict[str, RoleScores]
     unfinished: tuple[str, ...]
+    left: tuple[str, ...] = ()  # sentences about what lies here and is not meant
 
     @property
     def name(self) -> str:
@@ -48,6 +49,21 @@ class StudyRuns:
     def evaluation(self) -> dict[str, Any]:
         """What the study says of its evaluation."""
         return self.study.get("evaluation") or {}
+
+    @property
+    def asks(self) -> list[str]:
+        """The study's suites: known ones by name, embedded ones as "tiny:harmful", files by their label."""
+        listed = [suite for suite in self.evaluation.get("suites") or [] if isinstance(suite, dict)]
+        paths = [str(suite.get("path") or "") for suite in listed]
+        return [
+            path if path.startswith("tiny:") else str(suite.get("suite") or suite["name"])
+            for suite, path in zip(listed, paths, strict=True)
+        ]
+
+    @property
+    def embedded(self) -> list[str]:
+        """Those of them that are embedded prompts, made for the embedded model."""
+        return [name for name in self.asks if name.startswith("tiny:")]
 
     @cached_property
     def measured(self) -> list[metrics.Measure]:
@@ -155,12 +171,8 @@ class StudyRuns:
         alone = [NO_ROLE] if self.roleless else []
         played = [role for role in self.roles if role != NO_ROLE]
         roles = list(dict.fromkeys([*played, *alone, *map(str, named)]))
-        listed = self.study.get("methods") or []
-        seeded = {str(method.get("label") or method["name"]): True for method in listed}
-        for arm in self.study.get("arms") or []:
-            seeded[arm["name"]] = seeded.get(arm.get("source"), arm.get("train") is not None)
         seeds = list(self.study.get("seeds") or self.seeds)
-        asked = [(arm, seed) for arm, own in seeded.items() for seed in (seeds if own else [None])]
+        asked = [(arm, s) for arm, own in arms_of(self.study).items() for s in (seeds if own else [None])]
         cells = [(role, arm, seed) for role in roles for arm, seed in asked]
         others = [(str(t.get("role") or NO_ROLE), str(t["name"]), None) for t in self.targets]
         return cells + [cell for cell in others if cell[1] != BASE]
@@ -248,24 +260,34 @@ def load(root: Path) -> StudyRuns:
         raise BadInput(
             "the directory does not exist.", where=str(root), next="Give the output directory of a study."
         )
-    study = _optional(root / "study.json")
+    study, others = _study(root)
     threshold = float((study.get("scoring") or {}).get("threshold") or 0.0)
     runs: list[Run] = []
     scores: dict[str, RoleScores] = {}
-    found = find_runs(root)
+    found = [path for path in find_runs(root) if not any(path.is_relative_to(other) for other in others)]
     for path in found:
         summary = read_json(path / "summary.json")
-        _whole(path, summary)
+        refuse_changed(path, summary)
         if summary.get("kind") == "scores":
-            rows = _scores(path / "scores.jsonl")
-            if rows:
+            if rows := _scores(path / "scores.jsonl"):
                 texts = {row["id"]: row for row in rows_of(path / "rows.jsonl") if "id" in row}
                 scores[str(summary["role"])] = RoleScores(rows, texts, threshold)
         else:
             runs.append(_run(path, summary))
     if not runs:
         raise BadInput("no finished run here.", where=str(root), next="Run `playsafe run STUDY.yaml` first.")
+    runs, left = meant(study, runs)
+    if not runs:
+        raise BadInput(
+            f"no finished run that the study asks for. {' '.join(left)}",
+            where=str(root),
+            next="Run `playsafe run STUDY.yaml` first.",
+        )
     runs.sort(key=lambda run: (run.role or "", run.method, -1 if run.seed is None else run.seed))
+    cast = cast_of(study)
+    scores = {role: one for role, one in scores.items() if cast is None or role in cast}
+    if others:
+        left += (f"Left out, as studies of their own: {', '.join(path.name for path in others)}.",)
     started = {file.parent for file in root.rglob("status.json")} - set(found)
     return StudyRuns(
         root,
@@ -276,19 +298,17 @@ def load(root: Path) -> StudyRuns:
         tuple(run for run in runs if run.method != BASE),
         scores,
         tuple(sorted(path.relative_to(root).as_posix() for path in started)),
+        left,
     )
 
 
-def _whole(path: Path, summary: dict[str, Any]) -> None:
-    """BadInput where a file is not as it was when the run was finished: a lost line would change a number."""
-    sealed = summary.get("files")
-    if lost := broken_seals(path, sealed):
-        lines = sealed[lost[0]][0]  # type: ignore[index]
-        raise BadInput(
-            f"{lost[0]} is not as it was when the run was finished (it had {lines} lines).",
-            where=str(path),
-            next="Repeat the command that made the run; it makes again what is lost.",
-        )
+def _study(root: Path) -> tuple[dict[str, Any], list[Path]]:
+    """What the directory's study says, and other studies below it; of a folder of parts the whole study."""
+    below = sorted(path.parent for path in root.rglob("study.json") if path.parent != root)
+    if (root / "study.json").exists() or len(below) < 2:
+        own = _optional(root / "study.json")
+        return own, below if own else []
+    return joined([(path.relative_to(root).as_posix(), read_json(path / "study.json")) for path in below]), []
 
 
 def _run(path: Path, summary: dict[str, Any]) -> Run:
@@ -304,6 +324,9 @@ def _run(path: Path, summary: dict[str, Any]) -> Run:
             estimates=tuple(records_of(Estimate, summary["estimates"])),
             asked=summary["suites"],
             training=summary.get("training") or {},
+            options=summary.get("options") or {},
+            decoding=summary.get("decoding") or {},
+            made=max((e["time"] for e in rows_of(path / EVENTS) if e.get("event") == "done"), default=""),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"not a summary of ours: {error}.", where=str(path / "summary.json")) from None

@@ -310,7 +310,9 @@ def share(blocks: Sequence[Block], over: str, at_least_wilson: bool = True) -> S
     low, high = max(0.0, low), min(1.0, high)
     if at_least_wilson or low == high:
         hits = [round(float(np.nanmean(b.values_RP)) * b.n) for b in blocks]
-        exact = [wilson(k * b.trials / b.n, b.trials) for k, b in zip(hits, blocks, strict=True)]
+        exact = [
+            wilson(min(b.trials, k * b.trials / b.n), b.trials) for k, b in zip(hits, blocks, strict=True)
+        ]
         low = min(low, float(np.mean([interval.low for interval in exact])))
         high = max(high, float(np.mean([interval.high for interval in exact])))
         how += ", at least Wilson"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from playsafe import metrics
 from playsafe.errors import BadInput
 from playsafe.records import Completion, Estimate, Score, Verdict, Voice
-from playsafe.rundir import read_jsonl
+from playsafe.rundir import broken_seals, read_jsonl
 
 NO_ROLE = "no role"  # stands where a target was evaluated without one
 Record = TypeVar("Record", Completion, Estimate, Verdict)
@@ -31,6 +31,9 @@ class Run:
     estimates: tuple[Estimate, ...]
     asked: dict[str, dict[str, Any]]
     training: dict[str, Any]
+    options: dict[str, Any] = field(default_factory=dict)  # of its method
+    decoding: dict[str, Any] = field(default_factory=dict)
+    made: str = ""  # when, as events.jsonl says
 
     def estimate(self, suite: str, metric: str, judge: str | None = None) -> Estimate | None:
         """The estimate by that judge; by the first one where none is named."""
@@ -105,6 +108,18 @@ class RoleScores:
     @property
     def share(self) -> float:
         return self.flags / len(self.scores)
+
+
+def refuse_changed(path: Path, summary: dict[str, Any]) -> None:
+    """BadInput where a file is not as it was when the run was finished: a lost line would change a number."""
+    sealed = summary.get("files")
+    if lost := broken_seals(path, sealed):
+        lines = sealed[lost[0]][0]  # type: ignore[index]
+        raise BadInput(
+            f"{lost[0]} is not as it was when the run was finished (it had {lines} lines).",
+            where=str(path),
+            next="Repeat the command that made the run; it makes again what is lost.",
+        )
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:

@@ -30,7 +30,8 @@ def open_study(resident: Resident) -> None:
     if is_writer():
         claim(resident.root, identity)
     idle: dict[str, object] = {} if config.grid else {"methods": [], "arms": []}
-    write_json(resident.root / "study.json", config.model_dump() | idle)
+    cast = {"cast": [*resident.roles]} if resident.roles else {}
+    write_json(resident.root / "study.json", config.model_dump() | idle | cast)
     write_json(resident.root / "provenance.json", environment())
     if knows_model(config):
         resident.aligned()

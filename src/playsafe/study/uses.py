@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, get_args
 
 from playsafe.config import MethodConfig, Named, StudyConfig, SuiteKind
@@ -11,7 +12,9 @@ from playsafe.matters import Matters, Uses
 from playsafe.methods import loss_of
 from playsafe.settings import Section
 from playsafe.sources import kind_of, known_suite
+from playsafe.study.arms import knows_model
 from playsafe.terms import REFERENCE
+from playsafe.tiny import MODEL_DIR
 
 
 def check_options(config: StudyConfig) -> None:
@@ -21,6 +24,30 @@ def check_options(config: StudyConfig) -> None:
         check_study(config)
     refuse_idle(config, uses_of(config))
     _check_targets(config)
+
+
+def check_suites(config: StudyConfig) -> None:
+    """Refuse to ask anybody but the embedded model the embedded prompts, unless they are named."""
+    strangers = [name for name in _asked(config) if name not in ("tiny", str(MODEL_DIR))]
+    if strangers and "suites" not in config.evaluation.model_fields_set:
+        raise BadInput(
+            f"no suites are named, and the embedded prompts were made for the embedded model, not for "
+            f"{strangers[0]}.",
+            where="evaluation.suites",
+            allowed="known suites by name (`playsafe suites`), files with path and kind, [] for none",
+            next="For example --set 'evaluation.suites=[advbench, xstest]'.",
+        )
+
+
+def _asked(config: StudyConfig) -> list[str]:
+    """The models, servers and files that are asked; a path that leads nowhere is refused by its reader."""
+    models = [config.model.name_or_path] if knows_model(config) else []
+    own = [target.model for target in config.targets if target.model]
+    models += [one if isinstance(one, str) else one.name_or_path for one in own]
+    there = [m for m in models if not m.startswith((".", "/", "~")) or Path(m).expanduser().exists()]
+    there += [t.completions for t in config.targets if t.completions and Path(t.completions).is_file()]
+    servers = [target.endpoint for target in config.targets if target.endpoint is not None]
+    return there + [f"{server.model} at {server.base_url}" for server in servers]
 
 
 def uses_of(config: StudyConfig) -> Uses:
