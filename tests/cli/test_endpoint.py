@@ -128,10 +128,8 @@ def test_the_server_dies_in_the_middle_and_comes_back(serve: Serve, tmp_path: Pa
     summary = json.loads((tmp_path / "out/no_role/served/summary.json").read_text())
     refusal = next(e for e in summary["estimates"] if e["metric"] == "refusal")
     assert (refusal["n"], refusal["errors"]) == (len(good), 160 - len(good))  # errors are not refusals
-    assert playsafe("evaluate", str(config), "--quiet", "--gate", "refusal >= 0.5") in (
-        0,
-        1,
-    )  # no server: no change
+    # no server: no change
+    assert playsafe("evaluate", str(config), "--quiet", "--gate", "refusal >= 0.5") == 4
     assert {r["id"]: r for r in lines(replies) if r["finish"] != "error"} == good
 
     serve.start()
