@@ -118,7 +118,7 @@ def test_the_server_dies_in_the_middle_and_comes_back(serve: Serve, tmp_path: Pa
             break
         time.sleep(0.05)
     serve.kill()
-    assert run.wait(timeout=120) == 0
+    assert run.wait(timeout=120) == 4  # most replies are missing: nothing was measured
 
     first = lines(replies)
     good = {row["id"]: row for row in first if row["finish"] != "error"}
@@ -128,10 +128,8 @@ def test_the_server_dies_in_the_middle_and_comes_back(serve: Serve, tmp_path: Pa
     summary = json.loads((tmp_path / "out/no_role/served/summary.json").read_text())
     refusal = next(e for e in summary["estimates"] if e["metric"] == "refusal")
     assert (refusal["n"], refusal["errors"]) == (len(good), 160 - len(good))  # errors are not refusals
-    assert playsafe("evaluate", str(config), "--quiet", "--gate", "refusal >= 0.5") in (
-        0,
-        1,
-    )  # no server: no change
+    # no server: no change
+    assert playsafe("evaluate", str(config), "--quiet", "--gate", "refusal >= 0.5") == 4
     assert {r["id"]: r for r in lines(replies) if r["finish"] != "error"} == good
 
     serve.start()
@@ -248,14 +246,14 @@ def test_a_budget_and_a_wrong_model_name(
     content = json.loads(config.read_text())
     content["targets"][0]["endpoint"]["max_requests"] = 10
     config.write_text(json.dumps(content))
-    assert playsafe("evaluate", str(config), "--quiet") == 0
+    assert playsafe("evaluate", str(config), "--quiet") == 4
     rows = lines(tmp_path / "out/no_role/served/completions/harmful.jsonl")
     assert Counter(row["finish"] == "error" for row in rows) == {False: 10, True: 14}
     assert "budget of 10" in next(row["error"] for row in rows if row["finish"] == "error")
     content["targets"][0]["endpoint"]["model"] = "no/such-model"
     content["output_dir"] = str(tmp_path / "other")
     config.write_text(json.dumps(content))
-    assert playsafe("evaluate", str(config)) == 0  # one line says so, and the page has no rate
+    assert playsafe("evaluate", str(config)) == 4  # one line says so, and the page has no rate
     said = capsys.readouterr().err
     assert "24 of 24 replies are errors" in said
     assert "Traceback" not in said
