@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from playsafe.config import GenerationConfig
 from playsafe.data.chat import ChatRenderer
-from playsafe.data.files import Row, read_rows, string
+from playsafe.data.recordings import Recording, asked, read_recordings
 from playsafe.data.thoughts import OPEN
 from playsafe.endpoint import Endpoint
 from playsafe.errors import BadInput
@@ -136,45 +136,34 @@ class Server:
 class Recorded:
     """Replies from a file, found by the text that was asked, or by the id of a plain prompt.
 
-    Columns: id or prompt (request, question, goal, query), and completion (response, reply, answer, output,
-    text). A row with both must agree with the prompt in both; an id never stands for an attacked prompt.
-    Completions of playsafe's own are read as such: the last line of an id counts, an error is no reply. A
-    prompt without a reply is an error of that prompt.
+    Where a row tells both, the text decides and the id only between rows of one text; an id alone never
+    stands for an attacked prompt. Of playsafe's own completions the last line of an id counts, and an error
+    is no reply. A prompt without a reply is an error of that prompt. BadInput for a file whose rows cannot be
+    read, or that has several replies to one prompt.
     """
-
-    PROMPTS = ("prompt", "request", "question", "goal", "query")
-    REPLIES = ("completion", "response", "reply", "answer", "output", "text")
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.by_text: dict[str, str] = {}
-        self.by_id: dict[
-            str, tuple[str, str | None]
-        ] = {}  # id → (reply, the prompt's text where it is there)
-        for source, row in read_rows(path):
-            self._read(source, row)
+        self.by_text: dict[tuple[str, ...], dict[str | None, str | None]] = {}  # turns → id → reply
+        self.by_id: dict[str, str | None] = {}  # of rows that tell no text
+        for found in read_recordings(path):
+            self._add(found)
 
-    def _read(self, source: str, row: Row) -> None:
-        column = next((name for name in self.REPLIES if name in row), None)
-        asked = next((row[name] for name in self.PROMPTS if name in row), None)
-        if column is None or ("id" not in row and asked is None):
-            raise BadInput(
-                f"a row has the keys {', '.join(row)}.",
-                where=source,
-                allowed=f"id or {' | '.join(self.PROMPTS)}, and {' | '.join(self.REPLIES)}",
-            )
-        text = string(row[column], column, source, empty=True)
-        name = str(row["id"]) if "id" in row else None
-        if "finish" in row and name is not None:  # a line of ours
-            self.by_id.pop(name, None)
-            if row["finish"] == "error":
+    def _add(self, found: Recording) -> None:
+        if found.ours:
+            self.by_id.pop(str(found.id), None)
+            if found.failed:
                 return
-        if name is not None:
-            known = self.by_id.setdefault(name, (text, None if asked is None else str(asked)))
+        if found.asked is None:
+            known = self.by_id.setdefault(str(found.id), found.reply)
         else:
-            known = (self.by_text.setdefault(str(asked), text), None)
-        if known[0] != text:
-            raise BadInput(f"two different replies to {str(name or asked)[:60]!r}.", where=source)
+            known = self.by_text.setdefault(found.asked, {}).setdefault(found.id, found.reply)
+        if known != found.reply:
+            raise BadInput(
+                f"two different replies to {str(found.id or (found.asked or ('',))[-1])[:60]!r}.",
+                where=found.source,
+                next="Keep one: every prompt is judged once. Samples may be targets of their own.",
+            )
 
     def answers(
         self, prompts: Sequence[Prompt], system: str | None, found: Collection[str]
@@ -182,16 +171,22 @@ class Recorded:
         yield [self._answer(prompt) for prompt in prompts if prompt.id not in found]
 
     def _answer(self, prompt: Prompt) -> Completion:
-        asked, problem = prompt.messages[-1].content, f"{self.path.name} has no reply"
-        text = None if prompt.prefill or len(prompt.messages) > 1 else self.by_text.get(asked)
-        if text is None and prompt.id in self.by_id:
-            reply, about = self.by_id[prompt.id]
-            if about is not None and about != asked:
+        problem, text = f"{self.path.name} has no reply", None
+        if not prompt.prefill:
+            turns = asked([turn.content for turn in prompt.messages if turn.role != "system"])
+            given = self.by_text.get(turns, {})
+            replies = {given[prompt.id]} if prompt.id in given else set(given.values())
+            if len(replies) > 1:
+                problem = f"{self.path.name} has {len(replies)} different replies to it, and none with its id"
+            elif replies:
+                text, problem = replies.pop(), f"the reply in {self.path.name} is null"
+            elif any(prompt.id in rows for rows in self.by_text.values()):
                 problem = f"{self.path.name} has this id with another prompt"
-            elif about is None and (prompt.request or prompt.prefill):
+        if text is None and prompt.id in self.by_id:
+            if prompt.request or prompt.prefill:
                 problem = f"{self.path.name} names this id without saying which attack it answers"
             else:
-                text = reply
+                text = self.by_id[prompt.id]
         if text is None:
             return Completion(prompt.id, prompt.suite, "", 0, "error", problem)
         return Completion(prompt.id, prompt.suite, text, len(text.split()), "stop")
