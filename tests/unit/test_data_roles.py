@@ -91,3 +91,56 @@ def test_rolebench_descriptions() -> None:
     roles = load_roles(DESC)
     assert len(roles) == 95
     assert all(role.prompt.startswith(f"You are {role.name}. ") for role in roles)
+
+
+CARD = {
+    "name": "Ilse",
+    "description": '{{char}} keeps the ferry. {{Char}} calls {{user}} "stranger".',
+    "personality": "curt",
+    "scenario": "<USER> wants to cross before <BOT> sleeps.",
+    "first_mes": "*She does not look up.*",
+    "mes_example": "<START>\n{{user}}: Is it deep?\n{{char}}: Deep enough.",
+}
+TOLD = 'Ilse keeps the ferry. Ilse calls the user "stranger".\n\ncurt\n\nthe user wants to cross before Ilse sleeps.'
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        CARD,
+        {"spec": "chara_card_v2", "spec_version": "2.0", "data": CARD | {"tags": ["river"]}},
+        CARD | {"spec": "chara_card_v3", "data": CARD | {"nickname": ""}},
+        [CARD],
+        {
+            "char_name": "Ilse",
+            "char_persona": CARD["description"],
+            "personality": "curt",
+            "world_scenario": CARD["scenario"],
+        },
+    ],
+)
+def test_a_character_card_is_one_role(tmp_path: Path, data: Any) -> None:
+    path = tmp_path / "card.json"
+    path.write_text(json.dumps(data), encoding="utf-8")
+    [role] = load_roles(path)
+    assert role == make_role("Ilse", TOLD)
+
+
+def test_a_flat_record_is_no_cast(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    for record, name in (
+        ({"name": "Ann", "description": "A miller."}, "Ann"),
+        ({"name": "Ann", "prompt": "You are Ann."}, "Ann"),
+    ):
+        path.write_text(json.dumps(record))
+        assert [role.name for role in load_roles(path)] == [name]
+    for record, said in (
+        ({"description": "A miller.", "personality": "curt"}, "has no name"),
+        ({"name": "Ann", "first_mes": "Good day."}, "no description"),
+        ({"name": "", "description": "A miller."}, "has no name"),
+    ):
+        path.write_text(json.dumps(record))
+        with pytest.raises(BadInput, match=said):
+            load_roles(path)
+    path.write_text(json.dumps({"Ann": "A miller.", "Ilse": "A ferrywoman."}))
+    assert [role.name for role in load_roles(path)] == ["Ann", "Ilse"]

@@ -49,7 +49,11 @@ def read_recordings(path: Path) -> list[Recording]:
     for source, row in rows:
         special = _chat(source, row) or _harness(source, row)
         if special is None:
-            column = column or _column(source, row)
+            if column is None or column not in row:
+                other = _column(source, row)
+                if column in REPLIES and other in UNCLEAR:
+                    raise BadInput(f"the row has no {column!r}, as the rows before it have.", where=source)
+                column = other
             special = _plain(source, row, column)
         found.append(special)
     return found
@@ -120,8 +124,6 @@ def _harness(source: str, row: Row) -> Recording | None:
 
 
 def _plain(source: str, row: Row, column: str) -> Recording:
-    if column not in row:
-        raise BadInput(f"the row has no {column!r}, as the rows before it have.", where=source)
     key = next((name for name in PROMPTS if name in row and name != column), None)
     turns = None if key is None else _turns(row[key], source)
     value = row[column]

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from playsafe.data import cards
 from playsafe.data.files import decode, kind, parse_json, read_bytes, string
 from playsafe.errors import BadInput, nearest
 from playsafe.records import Role
@@ -43,17 +44,21 @@ def load_roles(path: str | Path, unsafe_text: str = DEFAULT_UNSAFE_TEXT) -> tupl
 
     The file holds a mapping from name to role, or a list of roles with a `name`. A role is a description
     (a string, as in RoleBench's desc.json) or a mapping with `prompt` (used as it stands) or `description`
-    (put into ROLE_TEMPLATE), and optionally `unsafe_prompt` and `tags`.
+    (put into ROLE_TEMPLATE), and optionally `unsafe_prompt` and `tags`. A character card is one
+    role, alone or in a list (see `data.cards`).
 
     Raises BadInput with the file and the role: unknown keys, wrong types, a name that stands twice.
     """
     path = Path(path)
     text = decode(read_bytes(path, (".yaml", ".yml", ".json")), path)
     data = parse_json(text, str(path)) if path.suffix.lower() == ".json" else read_yaml(path)
+    if cards.is_record(data):
+        data = [data]
     if isinstance(data, dict):
         entries = list(data.items())
     elif isinstance(data, list):
-        entries = [(entry.get("name") if isinstance(entry, dict) else None, entry) for entry in data]
+        told = [_entry(entry, f"{path}: role {number}") for number, entry in enumerate(data, 1)]
+        entries = [(entry.get("name") if isinstance(entry, dict) else None, entry) for entry in told]
     else:
         raise BadInput(f"the file holds {kind(data)}, not a mapping or a list of roles.", where=str(path))
     if not entries:
@@ -65,6 +70,12 @@ def load_roles(path: str | Path, unsafe_text: str = DEFAULT_UNSAFE_TEXT) -> tupl
             raise BadInput("there are two roles of this name.", where=f"{path}: {name}")
         roles[name] = _role(name, entry, unsafe_text, f"{path}: {name}")
     return tuple(roles.values())
+
+
+def _entry(entry: Any, where: str) -> Any:
+    """An entry of a list, a character card as name and description."""
+    ours = isinstance(entry, dict) and entry.keys() <= set(_KEYS)
+    return cards.character(entry, where) if cards.is_record(entry) and not ours else entry
 
 
 def find_role(roles: Iterable[Role], name: str) -> Role:
