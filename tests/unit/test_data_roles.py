@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -101,7 +103,10 @@ CARD = {
     "first_mes": "*She does not look up.*",
     "mes_example": "<START>\n{{user}}: Is it deep?\n{{char}}: Deep enough.",
 }
-TOLD = 'Ilse keeps the ferry. Ilse calls the user "stranger".\n\ncurt\n\nthe user wants to cross before Ilse sleeps.'
+TOLD = (
+    'Ilse keeps the ferry. Ilse calls the user "stranger".\n\ncurt\n\n'
+    "the user wants to cross before Ilse sleeps."
+)
 
 
 @pytest.mark.parametrize(
