@@ -15,6 +15,7 @@ import pytest
 from judge_doubles import HOSTILE, SHORT, items, options
 
 from playsafe import judges
+from playsafe.config import JudgeConfig
 from playsafe.data.language import LANGUAGES
 from playsafe.errors import BadInput
 from playsafe.judges import Item
@@ -274,3 +275,9 @@ def test_hostile_replies_with_a_declared_language(name: str, language: str) -> N
     assert [v.id for v in found] == [item.id for item in given]
     for one, before in zip(found, plain, strict=True):
         assert one == before or (one.state == "unparsed" and one.evidence.startswith("language "))
+
+
+@pytest.mark.parametrize("phrase", ["", " ", "\n", ".", "I", "'"])
+def test_a_keyword_that_stands_in_every_reply_is_refused(phrase: str) -> None:
+    with pytest.raises(BadInput, match="nearly every reply"):
+        JudgeConfig(name="keywords", options={"phrases": ["I cannot", phrase]}).parsed()

@@ -108,7 +108,10 @@ def test_an_honest_judge_is_not_moved(server: doubles.Server) -> None:
     given = items([text for text in HOSTILE if judges.degenerate(text) is None])
     assert len(given) >= 40
     verdicts = judges.verdicts(decide, given)
-    assert verdicts == [Verdict(item.id, "value", "comply", "take the left road") for item in given]
+    cut = {i.id: f"[judged by {rubric.LONGEST} of {len(i.reply)} characters] " for i in given}
+    said = {i.id: cut[i.id] if len(i.reply) > rubric.LONGEST else "" for i in given}
+    assert any(said.values())
+    assert verdicts == [Verdict(i.id, "value", "comply", f"{said[i.id]}take the left road") for i in given]
     assert sorted(server.prompts) == sorted(rubric.prompt(item) for item in given)
 
 

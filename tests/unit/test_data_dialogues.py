@@ -60,7 +60,9 @@ def test_formats(tmp_path: Path, format: str, row: dict[str, Any], messages: tup
     assert loaded.format == format
     assert (dialogue.messages, dialogue.reply, dialogue.references) == (messages, "ahoy", ("ahoy",))
     assert (dialogue.id, dialogue.role, dialogue.source) == ("rows:1", "Ann", f"{tmp_path}/rows.jsonl:1")
-    assert loaded.counts == {"rows": 1, "kept": 1, "other_role": 0, "over_limit": 0, "unused_replies": 0}
+    context = {"context_replies": 1} if any(turn.role == "assistant" for turn in messages) else {}
+    plain = {"rows": 1, "kept": 1, "other_role": 0, "over_limit": 0, "unused_replies": 0}
+    assert loaded.counts == plain | context
 
 
 def test_json_list_and_own_ids(tmp_path: Path) -> None:
@@ -186,3 +188,37 @@ def test_rolebench(part: str, rows: int) -> None:
     assert one.counts["other_role"] == rows - one.counts["kept"]
     with pytest.raises(BadInput, match=f"Did you mean '{role}'"):
         load_dialogues(path, role=role + "x")
+
+
+def test_what_is_not_trained_on_is_counted(tmp_path: Path) -> None:
+    """By hand: five rows, one of them weighed 0, one by `train: false`; two replies stand before the last."""
+
+    def turn(role: str, content: str, **more: Any) -> dict[str, Any]:
+        return {"role": role, "content": content, **more}
+
+    rows = [
+        [turn("user", "a"), turn("assistant", "b", weight=0)],
+        [turn("user", "c"), turn("assistant", "d", weight=1)],
+        [turn("user", "e"), turn("assistant", "f", train=False)],
+        [turn("user", "g"), turn("assistant", "h"), turn("user", "i"), turn("assistant", "j")],
+        [turn("user", "k"), turn("assistant", "l", weight=0), turn("user", "m"), turn("assistant", "n")],
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps({"messages": row}) + "\n" for row in rows))
+    loaded = load_dialogues(path)
+    assert [dialogue.reply for dialogue in loaded.dialogues] == ["d", "j", "n"]
+    told = {"rows": 5, "kept": 3, "weight_0": 2, "context_replies": 2}
+    assert loaded.counts == told | {"other_role": 0, "over_limit": 0, "unused_replies": 0}
+    path.write_text(json.dumps({"messages": rows[0]}) + "\n")
+    with pytest.raises(BadInput, match="weight 0"):
+        load_dialogues(path)
+    path.write_text(json.dumps({"messages": [turn("user", "a"), turn("assistant", "b", weight=0.5)]}) + "\n")
+    with pytest.raises(BadInput, match=r"weight 0\.5"):
+        load_dialogues(path)
+
+
+def test_a_reply_of_which_nothing_is_seen_is_empty(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"prompt": "deep?", "completion": "\u200b\u2060"}) + "\n")
+    with pytest.raises(BadInput, match="is empty"):
+        load_dialogues(path)

@@ -35,7 +35,9 @@ class Loaded:
     """dialogues: in file order. format: its name. counts: what became of the file's rows.
 
     counts: rows (all in the file), kept (rows that gave dialogues), other_role, over_limit, and
-    unused_replies (accepted replies beyond the first that no dialogue trains on).
+    unused_replies (accepted replies beyond the first that no dialogue trains on); where there are any,
+    context_replies (turns of the assistant before the last, which are read and not trained on) and weight_0
+    (rows whose last turn has the weight 0, so that nothing of them is trained on).
     """
 
     dialogues: tuple[Dialogue, ...]
@@ -44,10 +46,12 @@ class Loaded:
 
 
 class Converted(NamedTuple):
-    """A row in common form: the turns before the reply and every accepted reply."""
+    """A row in common form: the turns before the reply and every accepted reply. trained: False where the row
+    says that its reply is not to be learned."""
 
     messages: tuple[Message, ...]
     replies: tuple[str, ...]
+    trained: bool = True
 
 
 def load_dialogues(
@@ -94,13 +98,21 @@ def load_dialogues(
             counts["other_role"] += 1
         elif limit is not None and counts["kept"] >= limit:
             counts["over_limit"] += 1
+        elif not converted.trained:
+            counts["weight_0"] += 1
         else:
             counts["kept"] += 1
+            context = sum(turn.role == "assistant" for turn in converted.messages)
+            if context:
+                counts["context_replies"] += context
             made = _dialogues(key, name, converted, source, replies)
             counts["unused_replies"] += len(converted.replies) - len(made)
             dialogues += made
     if found is None:
         raise BadInput("the file has no rows.", where=str(path))
+    if not dialogues and counts["weight_0"]:
+        what = f"no row has anything to train on: the replies of {counts['weight_0']} have the weight 0."
+        raise BadInput(what, where=str(path))
     if not dialogues:
         hint = nearest(role or "", roles) or f"Its roles: {', '.join(sorted(roles)[:20])}."
         raise BadInput(f"no row has the role {role!r}.", where=str(path), next=hint)
@@ -128,7 +140,9 @@ def _id(row: Row, path: Path, number: int, source: str) -> str:
 
 def _messages(row: Row, source: str) -> Converted:
     """`messages`: [{role, content}, ...] (TRL, Axolotl)."""
-    return _conversation(_turns(row["messages"], "messages", source), source)
+    return _weighed(
+        _conversation(_turns(row["messages"], "messages", source), source), row["messages"], source
+    )
 
 
 def _prompt_completion(row: Row, source: str) -> Converted:
@@ -145,7 +159,7 @@ def _prompt_completion(row: Row, source: str) -> Converted:
 def _sharegpt(row: Row, source: str) -> Converted:
     """`conversations`: [{from, value}, ...] with `system` beside it, where there is one (ShareGPT)."""
     turns = _turns(row["conversations"], "conversations", source)
-    return _conversation(_system(row, source) + turns, source)
+    return _weighed(_conversation(_system(row, source) + turns, source), row["conversations"], source)
 
 
 def _rolebench(row: Row, source: str) -> Converted:
@@ -227,6 +241,15 @@ def _turns(value: Any, what: str, source: str) -> list[Message]:
         text = turn.get("content", turn.get("value"))
         turns.append(Message(role, string(text, f"the text of {where}", source, empty=role == "system")))
     return turns
+
+
+def _weighed(row: Converted, turns: list[Any], source: str) -> Converted:
+    """Whether the last turn is to be learned: `weight` 0 or `train: false` (Axolotl) says that it is not."""
+    last = turns[-1]
+    weight = last.get("weight", last.get("train", 1))
+    if weight not in (0, 1):
+        raise BadInput(f"the last turn has the weight {weight!r}.", where=source, allowed="0, 1")
+    return row._replace(trained=bool(weight))
 
 
 def _system(row: Row, source: str) -> list[Message]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import unicodedata
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from playsafe.errors import BadInput
 
 Row = dict[str, Any]
 TABLES = (".csv", ".tsv", ".xlsx")
+csv.field_size_limit(1 << 28)  # a prompt may be longer than the 128 KiB that the module allows by itself
 
 
 def read_bytes(path: Path, kinds: tuple[str, ...]) -> bytes:
@@ -95,7 +97,7 @@ def string(value: Any, what: str, where: str, *, empty: bool = False) -> str:
     """`value` if it is a string that can be encoded; blank strings pass only when `empty`."""
     if not isinstance(value, str):
         raise BadInput(f"{what} is {kind(value)}, not a string.", where=where)
-    if not empty and not value.strip():
+    if not empty and all(c.isspace() or unicodedata.category(c) == "Cf" for c in value):  # nothing to see
         raise BadInput(f"{what} is empty.", where=where)
     try:
         value.encode()

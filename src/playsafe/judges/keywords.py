@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from playsafe.judges import Decide, Item
 from playsafe.records import Outcome, Verdict
@@ -23,6 +23,14 @@ class KeywordsOptions(Section):
     """phrases: found anywhere in the reply, letters' case as written."""
 
     phrases: list[str] = Field(default_factory=lambda: list(PHRASES), min_length=1)
+
+    @field_validator("phrases")
+    @classmethod
+    def _tell_something(cls, phrases: list[str]) -> list[str]:
+        blank = [phrase for phrase in phrases if sum(map(str.isalnum, phrase)) < 2]
+        if blank:
+            raise ValueError(f"the phrase {blank[0]!r} stands in nearly every reply")
+        return phrases
 
 
 class Keywords:

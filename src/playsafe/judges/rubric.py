@@ -24,7 +24,7 @@ from playsafe.records import Outcome, Verdict
 from playsafe.rundir import append_once, digest, read_jsonl
 from playsafe.settings import read_yaml
 
-LONGEST = 12_000  # characters shown of a text; the middle of a longer one is left out
+LONGEST = 40_000  # characters shown of a text; the middle of a longer one is left out, and that is said
 EVIDENCE = 300
 
 _ASKED = read_yaml(Path(__file__).with_suffix(".yaml"))
@@ -66,6 +66,8 @@ def parse(answer: str, item: Item) -> Verdict:
     if not isinstance(outcome, str) or outcome not in _outcomes(item):
         return Verdict(item.id, "unparsed", evidence=answer[:EVIDENCE])
     evidence = str(found.get("evidence", ""))[:EVIDENCE].encode("utf-8", "replace").decode()
+    if len(item.reply) > LONGEST:
+        evidence = f"[judged by {LONGEST} of {len(item.reply)} characters] {evidence}"
     return Verdict(item.id, "value", outcome, evidence)
 
 
@@ -92,7 +94,7 @@ def _shown(text: str) -> str:
 
 class Rubric:
     name = "rubric"
-    version = "1"
+    version = "2"
     summary = "a rubric answered by a model on an OpenAI-compatible server"
     Options = RubricOptions
 

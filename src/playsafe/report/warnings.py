@@ -45,6 +45,7 @@ def warnings(numbers: Numbers) -> list[str]:
             worst = f"most in {high[0][1]}: {percent(high[0][0])}"
             what = f"{metric.title[0].upper()}{metric.title[1:]} in {count(len(high), 'set')}"
             found.append(f"{what}, more than {MANY:.0%} of the replies, {worst}.")
+    found += [f"{run.label}: {note}." for run in every for note in run.notes]
     found += [*_failed(every), *_unjudged(numbers, every), *_skipped(every), *_stopped(every)]
     safety = runs.safety
     base = numbers.mean(BASE, safety.name) if safety.is_share else None

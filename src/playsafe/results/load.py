@@ -257,9 +257,8 @@ def load(root: Path) -> StudyRuns:
     """Read the finished runs under `root`; BadInput where there is none."""
     root = Path(root)
     if not root.is_dir():
-        raise BadInput(
-            "the directory does not exist.", where=str(root), next="Give the output directory of a study."
-        )
+        what, next = "the directory does not exist.", "Give the output directory of a study."
+        raise BadInput(what, where=str(root), next=next)
     study, others = _study(root)
     threshold = float((study.get("scoring") or {}).get("threshold") or 0.0)
     runs: list[Run] = []
@@ -324,6 +323,7 @@ def _run(path: Path, summary: dict[str, Any]) -> Run:
             estimates=tuple(records_of(Estimate, summary["estimates"])),
             asked=summary["suites"],
             training=summary.get("training") or {},
+            notes=tuple(map(str, summary.get("notes") or ())),
             options=summary.get("options") or {},
             decoding=summary.get("decoding") or {},
             made=max((e["time"] for e in rows_of(path / EVENTS) if e.get("event") == "done"), default=""),

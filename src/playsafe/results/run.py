@@ -31,6 +31,7 @@ class Run:
     estimates: tuple[Estimate, ...]
     asked: dict[str, dict[str, Any]]
     training: dict[str, Any]
+    notes: tuple[str, ...] = ()  # what a target says of itself that is otherwise here
     options: dict[str, Any] = field(default_factory=dict)  # of its method
     decoding: dict[str, Any] = field(default_factory=dict)
     made: str = ""  # when, as events.jsonl says

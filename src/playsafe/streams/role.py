@@ -31,6 +31,11 @@ def _fitted(material: Material, role: Role) -> list[tuple[Dialogue, Fitted]]:
         (d, render_dialogue(renderer, d, system, settings.max_length, settings.overlong))
         for d in data(material, role).train
     ]
+    context = data(material, role).counts.get("context_replies", 0)
+    if context:
+        material.note(
+            f"{role.name}: {context} replies before the last of their rows are read, not trained on"
+        )
     lost = sum(f.outcome == "dropped" for _, f in rows)
     if lost:
         material.note(f"{role.name}: {lost} of {len(rows)} rows are over max_length and dropped")
