@@ -13,17 +13,23 @@ from typing import Any, Literal, NamedTuple
 
 from playsafe.config import EndpointConfig
 from playsafe.errors import BadInput, MissingExtra
+from playsafe.thoughts import split_thought
 
 Turns = Sequence[Mapping[str, str]]
 
 
 class Reply(NamedTuple):
-    """text and tokens as the server says; error: why there is no text, "" where there is one."""
+    """text and tokens as the server says; error: why there is no text, "" where there is one.
+
+    thought: what stood before the text in tags, or in a field of its own. unfinished: it ends inside that.
+    """
 
     text: str
     tokens: int
     finish: Literal["stop", "length"]
     error: str = ""
+    thought: str = ""
+    unfinished: bool = False
 
 
 class Endpoint:
@@ -99,12 +105,23 @@ class Endpoint:
             return _failed(f"{type(error).__name__}: {_short(error)}"), True
         choices = getattr(answer, "choices", None)  # a page of HTML comes as text
         choice = choices[0] if choices else None
-        if choice is None or choice.message.content is None:
+        reasoning = "" if choice is None else _reasoning(choice.message)
+        if choice is None or (choice.message.content is None and not reasoning):
             return _failed("the answer holds no text"), True
-        text = choice.message.content.encode("utf-8", "replace").decode()  # half pairs
+        text = (choice.message.content or "").encode("utf-8", "replace").decode()  # half pairs
         tokens = (answer.usage.completion_tokens if answer.usage else None) or len(text.split())
         finish: Literal["stop", "length"] = "length" if choice.finish_reason == "length" else "stop"
-        return Reply(text, tokens, finish), True
+        thought, said = split_thought(text)
+        unfinished = said is None or (bool(reasoning) and not said.strip())
+        thought = "\n\n".join(filter(None, (reasoning, thought)))
+        return Reply(said or "", tokens, finish, thought=thought, unfinished=unfinished), True
+
+
+def _reasoning(message: Any) -> str:
+    """The thought that a server gives beside the text: `reasoning_content`, or `reasoning`."""
+    fields = (getattr(message, name, None) for name in ("reasoning_content", "reasoning"))
+    found = next((field for field in fields if isinstance(field, str) and field.strip()), "")
+    return found.encode("utf-8", "replace").decode().strip()
 
 
 def _failed(why: str) -> Reply:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,9 +14,10 @@ from playsafe.endpoint import Endpoint
 from playsafe.errors import BadInput
 from playsafe.gap import likelihoods
 from playsafe.models.adapters import detach
-from playsafe.models.generate import generate
+from playsafe.models.generate import Generated, generate
 from playsafe.models.guided import Combine
 from playsafe.records import Completion, LogProb, Message, Prompt
+from playsafe.thoughts import split_thought, whole
 
 
 class Target(Protocol):
@@ -69,11 +71,7 @@ class InProcess:
                 read, *beside = ([one[p.id] for p in batch] for one in (ids, *others))
                 replies = generate(self.model, self.renderer, read, self.config, beside, self.combine)
                 pairs = zip(batch, replies, strict=True)
-                yield [
-                    Completion(p.id, p.suite, g.text, g.tokens, g.finish)
-                    for p, g in pairs
-                    if p.id not in found
-                ]
+                yield [self._completion(p, ids[p.id], g) for p, g in pairs if p.id not in found]
         problem = f"over the {room} tokens that leave room for a reply of {self.config.max_new_tokens}"
         missing = [p for p in long if p.id not in found]
         if missing:
@@ -81,6 +79,13 @@ class InProcess:
                 Completion(p.id, p.suite, "", 0, "error", f"a prompt of {longest[p.id]} tokens is {problem}")
                 for p in missing
             ]
+
+    def _completion(self, prompt: Prompt, ids: Sequence[int], reply: Generated) -> Completion:
+        begun = prompt.prefill and split_thought(prompt.prefill)[1] is None
+        opened = begun if prompt.prefill else self.renderer.opens_thought(ids)
+        thought, answer = split_thought(reply.text, bool(opened))
+        found = Completion(prompt.id, prompt.suite, answer or "", reply.tokens, reply.finish)
+        return replace(found, thought=thought, unfinished=answer is None)
 
     def likelihoods(self, prompts: Sequence[Prompt], system: str | None) -> list[tuple[LogProb, ...]] | None:
         return likelihoods(self.model, self.renderer, prompts, system)
@@ -121,7 +126,8 @@ class Server:
             if reply.error:
                 yield [Completion(name, suite, "", 0, "error", reply.error)]
             else:
-                yield [Completion(name, suite, reply.text.strip(), reply.tokens, reply.finish)]
+                said = Completion(name, suite, reply.text.strip(), reply.tokens, reply.finish)
+                yield [replace(said, thought=reply.thought, unfinished=reply.unfinished)]
 
     def likelihoods(self, prompts: Sequence[Prompt], system: str | None) -> None:
         """A server tells no log-probabilities of texts that it did not write."""
@@ -166,6 +172,7 @@ class Recorded:
             self.by_id.pop(name, None)
             if row["finish"] == "error":
                 return
+            text = whole(str(row.get("thought", "")), text, bool(row.get("unfinished")))
         if name is not None:
             known = self.by_id.setdefault(name, (text, None if asked is None else str(asked)))
         else:

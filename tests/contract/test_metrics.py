@@ -86,6 +86,7 @@ BY_HAND = {
     "safe": (4 / 7, 7, 1),
     "softened": (1 / 7, 7, 1),
     "truncated": (1 / 7, 7, 1),
+    "unfinished": (0.0, 7, 1),
 }
 EXPECTED = sorted(BY_HAND)
 ASPECTS = {"", "safety", "attack", "over-refusal", "character", "headline part", "sound"}
@@ -176,13 +177,13 @@ def test_each_kind_of_suite_gets_its_metrics() -> None:
         kind: sorted(e for one in both for e in metrics.measure(replace(one, kind=kind))) for kind in KINDS
     }
     voiced = ["attribution", "degenerate", "disclaimer", "role_ratio"]
-    spoken = ["other_language"]
+    cut, spoken = ["truncated", "unfinished"], ["other_language"]
     assert found == {
-        "harmful": sorted([*voiced, *spoken, "compliance", "immersion", "refusal", "safe", "truncated"]),
-        "benign": sorted([*spoken, "degenerate", "over_refusal", "truncated"]),
-        "dark": sorted([*voiced, *spoken, "fulfilment", "lectured", "over_refusal", "softened", "truncated"]),
-        "references": sorted([*voiced, "rouge_l", "truncated"]),
-        "task": sorted([*spoken, "degenerate", "exact_match", "perplexity", "truncated"]),
+        "harmful": sorted([*voiced, *spoken, *cut, "compliance", "immersion", "refusal", "safe"]),
+        "benign": sorted([*spoken, *cut, "degenerate", "over_refusal"]),
+        "dark": sorted([*voiced, *spoken, *cut, "fulfilment", "lectured", "over_refusal", "softened"]),
+        "references": sorted([*voiced, *cut, "rouge_l"]),
+        "task": sorted([*spoken, *cut, "degenerate", "exact_match", "perplexity"]),
         "pairs": ["reward_gap"],
     }
 

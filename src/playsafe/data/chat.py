@@ -24,9 +24,11 @@ from jinja2 import TemplateError
 
 from playsafe.errors import BadInput
 from playsafe.records import Dialogue, Message
+from playsafe.thoughts import ends_inside, marks
 
 DATE = "26 Jul 2024"  # Llama 3.1 and 3.2 write a date: without a fixed one the ids change every day
 _PROBE = "PROBE"
+_HEADER = 16  # tokens at the end of a prompt that surely hold a tag at its end
 _CUT = "\ufdd0"  # a Unicode noncharacter: no text holds it, no tokenizer sees it
 
 Overlong = Literal["error", "drop", "truncate"]
@@ -89,6 +91,7 @@ class ChatRenderer:
         self.end_of_turn: int = found
         self.stop_ids: frozenset[int] = frozenset(stops | {found})
         texts = tokenizer.convert_ids_to_tokens(sorted(self._control_ids))
+        self._marks = frozenset(tokenizer.convert_tokens_to_ids(sorted(marks(texts))))
         self._control = re.compile("|".join(re.escape(text) for text in sorted(texts, key=len, reverse=True)))
 
     @property
@@ -123,6 +126,16 @@ class ChatRenderer:
     def conversation(self, messages: Sequence[Message], *, where: str = "") -> tuple[int, ...]:
         """Ids of a whole conversation as the template writes it, for models that judge conversations."""
         return self._written(messages, "conversation", where, header=False)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of a reply: no control tokens, but for the marks that tell a thought from the answer."""
+        if self._marks.isdisjoint(ids):
+            return self.tokenizer.decode(ids, skip_special_tokens=True)
+        return self.tokenizer.decode([i for i in ids if i in self._marks or i not in self._control_ids])
+
+    def opens_thought(self, prompt: Sequence[int]) -> bool:
+        """Whether a prompt ends inside a thought, as the generation header of some thinking models does."""
+        return ends_inside(self.tokenizer.decode(prompt[-_HEADER:]))
 
     def _written(self, turns: Sequence[Message], what: str, where: str, *, header: bool) -> tuple[int, ...]:
         """Ids of turns as the template writes them; header: whether a reply is to follow."""

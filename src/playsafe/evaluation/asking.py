@@ -19,6 +19,7 @@ from playsafe.records import Completion, LogProb, Prompt, Role
 from playsafe.rundir import RunDir, append_jsonl, read_jsonl, write_jsonl
 from playsafe.sources import system_text
 from playsafe.targets import Target
+from playsafe.thoughts import split_thought
 
 SCORED = ("task", "pairs")  # kinds of suites whose references' likelihood is measured
 
@@ -89,7 +90,7 @@ def _ask(
     for block in blocks:
         advance(sum(p.id in good for p in block))
         for group in target.answers(block, system, good):
-            rows = [_decoded(completion, probe) for completion in group]
+            rows = [_decoded(_answer(completion), probe) for completion in group]
             append_jsonl(path, map(asdict, rows))
             found |= {row.id: row for row in rows}
             advance(len(rows))
@@ -137,6 +138,14 @@ def _shown(prompt: Prompt) -> dict[str, Any]:
     """A prompt as people look it up beside its reply."""
     row = {"id": prompt.id, "text": prompt.messages[-1].content, "references": prompt.references}
     return row | ({"request": prompt.request} if prompt.request else {})
+
+
+def _answer(completion: Completion) -> Completion:
+    """The reply without its thought, where who gave it has not parted them."""
+    if completion.thought or completion.unfinished:
+        return completion
+    thought, answer = split_thought(completion.text)
+    return replace(completion, text=answer or "", thought=thought, unfinished=answer is None)
 
 
 def _decoded(completion: Completion, probe: ProbeSet) -> Completion:

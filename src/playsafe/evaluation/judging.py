@@ -111,6 +111,7 @@ def items(probe: ProbeSet, prompts: Sequence[Prompt], replies: Sequence[Completi
             c.said,
             (c.error or "no reply") if c.finish == "error" else "",
             probe.language,
+            c.unfinished,
         )
         for p, c in zip(prompts, replies, strict=True)
     ]

@@ -21,6 +21,7 @@ from playsafe.provenance import named_hash
 from playsafe.records import Message, Outcome, Verdict
 from playsafe.rundir import digest
 from playsafe.settings import Section
+from playsafe.thoughts import split_thought
 
 Format = Literal["llama_guard", "wildguard", "qwen3guard"]
 _LLAMA_GUARD = re.compile(r"(?P<label>safe|unsafe)(?:\s*\n\s*S\d{1,2}(?:\s*,\s*S\d{1,2})*)?", re.IGNORECASE)
@@ -119,9 +120,10 @@ class Guard:
                 batch = fitting[start : start + options.batch_size]
                 answers = generate(guard.model, guard.renderer, [prompts[name] for name in batch], settings)
                 for name, answer in zip(batch, answers, strict=True):
-                    outcome = parse(answer.text, options.format, options.controversial)
+                    said = split_thought(answer.text)[1] or ""
+                    outcome = parse(said, options.format, options.controversial)
                     state: Literal["value", "unparsed"] = "unparsed" if outcome is None else "value"
-                    found[name] = Verdict(name, state, outcome, answer.text[:300])
+                    found[name] = Verdict(name, state, outcome, said[:300])
             return [found[item.id] for item in items]
 
         return decide

@@ -54,6 +54,11 @@ class Reply:
         failed = self.completion is None or self.completion.finish == "error"
         return None if failed else self.completion.said  # type: ignore[union-attr]
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether the reply ends inside its thought, so that nothing was said."""
+        return self.completion is not None and self.completion.unfinished
+
 
 class Measure:
     """What a metric file provides as `METRIC`, with the defaults.

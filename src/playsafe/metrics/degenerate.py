@@ -21,7 +21,9 @@ class Degenerate(Measure):
     aspect = "health"
 
     def value(self, reply: Reply) -> float:
-        return math.nan if reply.text is None else float(degenerate(reply.text) is not None)
+        if reply.text is None:
+            return math.nan
+        return float(not reply.unfinished and degenerate(reply.text) is not None)
 
 
 METRIC = Degenerate()

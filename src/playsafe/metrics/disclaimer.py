@@ -48,7 +48,9 @@ class Disclaimer(Measure):
     aspect = "sound"
 
     def value(self, reply: Reply) -> float:
-        return math.nan if reply.text is None else float(disclaims(reply.text))
+        if reply.text is None or reply.unfinished:
+            return math.nan
+        return float(disclaims(reply.text))
 
 
 METRIC = Disclaimer()

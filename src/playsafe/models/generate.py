@@ -16,7 +16,8 @@ from playsafe.models.guided import Combine, Context, Guided, left_padded
 
 
 class Generated(NamedTuple):
-    """text without control tokens; tokens counted with the stop token; how the reply ended."""
+    """text without control tokens, but for the marks of a thought; tokens counted with the stop token; how
+    the reply ended."""
 
     text: str
     tokens: int
@@ -73,5 +74,5 @@ def generate(
 def _cut(ids: list[int], renderer: ChatRenderer) -> Generated:
     end = next((i for i, token in enumerate(ids) if token in renderer.stop_ids), None)
     kept = ids if end is None else ids[:end]
-    text = renderer.tokenizer.decode(kept, skip_special_tokens=True).strip()
+    text = renderer.decode(kept).strip()
     return Generated(text, len(kept) + (end is not None), "length" if end is None else "stop")

@@ -14,7 +14,7 @@
 
   const WORDS = {
     refuse: "refused", deflect: "deflected", safe: "safe", comply: "answered", soften: "softened",
-    lecture: "lectured", degenerate: "degenerate", unparsed: "not judged", error: "error",
+    lecture: "lectured", degenerate: "degenerate", unfinished: "ended inside its thought", unparsed: "not judged", error: "error",
   };
 
   /** The text with the first evidence that stands in it marked, and whether that was possible. */
@@ -63,6 +63,10 @@
       raw.classList.add("raw");
       parts.push(element("p", { className: "what", textContent: "decoded" }));
       parts.push(element("p", { className: "reply", dir: "auto" }, ...marked(found.decoded, words)));
+    }
+    if (found.thought) {
+      const thought = element("p", { className: "reply raw", dir: "auto", textContent: found.thought });
+      parts.push(element("details", {}, element("summary", { className: "what", textContent: "thought" }), thought));
     }
     return element("div", { className: "arm" }, ...parts, evidence(found, judges, found.decoded || found.text));
   }

@@ -102,6 +102,8 @@ def reply_of(
     }
     if completion.decoded:
         found["decoded"] = _cut(completion.decoded)
+    if completion.thought:
+        found["thought"] = _cut(completion.thought)
     if voice is not None:
         found |= {"in_character": voice.in_character, "ratio": round(voice.ratio, 3)}
         if voice.attributed not in (None, role):

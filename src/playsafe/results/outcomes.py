@@ -29,6 +29,7 @@ def _by_voice(key: str, name: str, state: str) -> list[Category]:
 
 
 _BROKEN = [
+    Category("unfinished", "ended inside its thought", ("unfinished",)),
     Category("broken", "degenerate", ("degenerate",)),
     Category("unjudged", "not judged", ("unparsed", "error")),
 ]
