@@ -1,4 +1,4 @@
-"""The answer is judged and measured, the thought kept beside it, a reply without an answer counted as such."""
+"""The answer is judged and measured, the thought kept beside it, a reply without an answer counted."""
 
 from __future__ import annotations
 
@@ -169,12 +169,11 @@ def test_thoughts_of_a_model_in_process(tiny: Any, monkeypatch: pytest.MonkeyPat
         InProcess(tiny.model, ChatRenderer(tokenizer), SHORT),
         InProcess(tiny.model, tiny.renderer, SHORT),
     )
-    ask = (
-        lambda target, prefill="": [  # noqa: E731
-            (row.text, row.thought, row.unfinished)
-            for row in next(target.answers([replace(p, prefill=prefill) for p in PROMPTS[:2]], None, ()))
-        ]
-    )
+
+    def ask(target: InProcess, prefill: str = "") -> list[tuple[str, str, bool]]:
+        prompts = [replace(p, prefill=prefill) for p in PROMPTS[:2]]
+        return [(row.text, row.thought, row.unfinished) for row in next(target.answers(prompts, None, ()))]
+
     assert ask(opening) == [(YES, NO, False), ("", NO, True)]
     assert ask(plain) == [(texts[0], "", False), (NO, "", False)]
     assert ask(opening, "Sure,")[1] == (NO, "", False)
