@@ -57,7 +57,12 @@ class InProcess:
         self, prompts: Sequence[Prompt], system: str | None, found: Collection[str]
     ) -> Iterator[list[Completion]]:
         ids, *others = (
-            {p.id: self.renderer.prompt(p.messages, system=s, prefill=p.prefill, where=p.id) for p in prompts}
+            {
+                p.id: self.renderer.prompt(
+                    p.messages, system=s, prefill=p.prefill, generation=True, where=p.id
+                )
+                for p in prompts
+            }
             for s in (system, *self.contexts)
         )
         order = sorted(prompts, key=lambda p: (len(ids[p.id]), p.id))

@@ -79,6 +79,11 @@ def ends_inside(text: str) -> bool:
     return last is not None and last.end() == len(text) and last["name"].lower() == "analysis"
 
 
+def tags(text: str) -> list[str]:
+    """Everything in a text that tells a thought from its answer."""
+    return [match[0] for pattern in (_TAG, _CHANNEL) for match in pattern.finditer(text)]
+
+
 def whole(thought: str, answer: str, unfinished: bool = False) -> str:
     """A reply from its parts, as `split_thought` reads it."""
     if unfinished:

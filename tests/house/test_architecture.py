@@ -92,7 +92,7 @@ def test_imports_point_down(path: Path) -> None:
     ("call", "places"),
     [
         ("from_pretrained", {"models/loading.py", "models/adapters.py"}),
-        ("apply_chat_template", {"data/chat.py"}),
+        ("apply_chat_template", {"data/template.py"}),
         (
             "print",
             {
@@ -115,7 +115,7 @@ def test_each_duty_has_one_place(call: str, places: set[str]) -> None:
 
 SAID = {  # words that are names of metrics and mean something else where they stand
     ("judges/guard.py", "refusal"),  # a key of a guard's answer
-    ("data/chat.py", "truncated"),  # what became of a row
+    ("data/fitting.py", "truncated"),  # what became of a row
     ("results/outcomes.py", "softened"),  # outcomes in the past tense
     ("results/outcomes.py", "lectured"),
     ("report/sections.py", "immersion"),  # a section of the page

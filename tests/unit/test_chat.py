@@ -8,7 +8,8 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from playsafe.data.chat import ChatRenderer, preview, render_dialogue
+from playsafe.data.chat import ChatRenderer, preview
+from playsafe.data.fitting import render_dialogue
 from playsafe.errors import BadInput
 from playsafe.records import Dialogue, Message
 

@@ -47,6 +47,9 @@ class ModelConfig(Section):
     device: str = "auto"
     attn_implementation: str | None = None
     trust_remote_code: bool = False
+    template: dict[str, Any] = Field(
+        default_factory=dict, description="arguments of the chat template, such as {enable_thinking: false}"
+    )
 
 
 class RolesConfig(Section):

@@ -31,7 +31,7 @@ def decoding(model: Any, renderer: ChatRenderer, config: GenerationConfig) -> HF
     plain = {"do_sample": False, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0, "num_beams": 1}
     keep = (*plain, "temperature", "top_p", "top_k", "min_p")
     chosen = plain | {key: own[key] for key in keep if own.get(key) is not None}
-    pad = renderer.tokenizer.pad_token_id
+    pad = renderer.pad_id
     return HFGenerationConfig(
         **chosen,
         max_new_tokens=config.max_new_tokens,
