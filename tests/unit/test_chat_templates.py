@@ -288,3 +288,18 @@ def test_a_token_without_a_row_in_the_embeddings_is_refused() -> None:
 def test_ids_are_those_of_the_day_that_is_fixed() -> None:
     text = ChatRenderer(made("clock")).template.write(SHORT, header=True)
     assert text.startswith("Friday 26 July 2024, 00:00\n")
+
+
+@pytest.mark.parametrize("system", [None, "", "Be Ann."])
+def test_ids_of_the_embedded_model_are_the_librarys(tiny: Any, system: str | None) -> None:
+    turns = [{"role": turn.role, "content": turn.content} for turn in LONG]
+    turns = turns if system is None else [{"role": "system", "content": system}, *turns]
+    ask = tiny.tokenizer.apply_chat_template
+    asked = ask(turns, tokenize=True, return_dict=False, add_generation_prompt=True)
+    whole = ask([*turns, {"role": "assistant", "content": "Row on."}], tokenize=True, return_dict=False)
+    row = tiny.renderer.render(LONG, "Row on.", system=system)
+    assert list(row.ids) == whole[: len(row.ids)]
+    assert whole[len(row.ids) :] == []
+    for generation in (False, True):
+        assert list(tiny.renderer.prompt(LONG, system=system, generation=generation)) == asked
+    assert tiny.renderer.vocabulary == tiny.model.config.vocab_size

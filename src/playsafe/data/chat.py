@@ -26,6 +26,7 @@ from playsafe.records import Message
 from playsafe.thoughts import ends_inside, leading_tags, marks, split_thought
 
 _HELLO = Message("user", "Hello")
+_ANCHOR = "\n"
 _HEADER = 16  # tokens at the end of a prompt that surely hold a tag at its end
 _CUT = "\ufdd0"  # a Unicode noncharacter: no text holds it, no tokenizer sees it
 
@@ -82,6 +83,8 @@ class ChatRenderer:
         self._marks = frozenset(tokenizer.convert_tokens_to_ids(sorted(marks(texts))))
         self._control = re.compile("|".join(re.escape(text) for text in sorted(texts, key=len, reverse=True)))
         self._anchor, self._lead = self._joint()
+        halves, whole = [*self._tokenize("<"), *self._tokenize("x")], self._tokenize("<x")
+        self._within = "" if tokenizer.decode(halves) == tokenizer.decode(whole) else _ANCHOR
         self.render([Message("user", "Hello.")], "Hi.", where=self.template.where)
 
     @property
@@ -197,7 +200,7 @@ class ChatRenderer:
         """
         before, lead = self.template.before([_HELLO]), self.template.lead
         whole = self._tokenize(f"{before}{lead}{PROBE}{self._tail}")
-        ways = [(anchor, space) for anchor in ("", "\n") for space in dict.fromkeys((lead, ""))]
+        ways = [(anchor, space) for anchor in ("", _ANCHOR) for space in dict.fromkeys((lead, ""))]
         said = [
             [*self._tokenize(before), *self._tokenize(f"{space}{PROBE}{self._tail}", anchor)]
             for anchor, space in ways
@@ -218,7 +221,7 @@ class ChatRenderer:
         """Tokenize between the cuts. follows: the text goes on from ids that stand before it."""
         first, *others = text.split(_CUT)
         pieces = [self._tokenize(first, self._anchor if follows else "")]
-        pieces += [self._tokenize(piece, self._anchor) for piece in others]
+        pieces += [self._tokenize(piece, self._within) for piece in others]
         ids = tuple(i for piece in pieces for i in piece)
         if sum(i in self._control_ids for i in ids) > len(self._control.findall(text)):
             raise BadInput("text of the row turns into a control token of the tokenizer.", where=where)

@@ -52,12 +52,14 @@ def parse(answer: str, form: Format, controversial: Outcome = "comply") -> Outco
 
 
 class GuardOptions(Section):
-    """chat_template: a Jinja file, for guards whose tokenizer brings none (WildGuard)."""
+    """chat_template: a Jinja file, for guards whose tokenizer brings none (WildGuard). template: arguments of
+    the template."""
 
     model: str
     revision: str | None = None
     format: Format
     chat_template: str | None = None
+    template: dict[str, Any] = Field(default_factory=dict)
     controversial: Literal["comply", "safe"] = Field("comply", description="Qwen3Guard's middle label")
     max_new_tokens: int = Field(64, ge=4)
     batch_size: int = Field(8, ge=1)
@@ -82,6 +84,7 @@ class Guard:
     def identity(self, options: GuardOptions) -> dict[str, Any]:
         template = digest(_template(options)) if options.chat_template else None
         settings = options.model_dump(include={"format", "controversial", "max_new_tokens", "dtype"})
+        settings |= {"arguments": options.template} if options.template else {}
         model = named_hash(options.model, options.revision)
         return {"name": self.name, "version": self.version, "model": model, "template": template, **settings}
 
@@ -95,6 +98,7 @@ class Guard:
                 revision=options.revision,
                 device=options.device,
                 dtype=options.dtype,
+                template=options.template,
             ),
             chat_template=_template(options),
         )
