@@ -117,9 +117,9 @@ class Score:
 class Completion:
     """One generated reply: one line of completions/<suite>.jsonl.
 
-    text: the answer. thought: what stood before it between the tags of a thought. finish: "stop" (a stop
-    token ended it), "length" (cut by max_new_tokens), "thought" (ended inside its thought: there is no
-    answer), "filtered" (a server's content filter took it away) or "error" (see `error`).
+    text: the answer. thought: what stood before it. finish: "stop" (a stop token ended it), "length" (cut by
+    max_new_tokens), "filtered" (a server's content filter took it away) or "error" (see `error`).
+    unfinished: it ended inside its thought, so that there is no answer.
     decoded: the answer with an attack's cipher undone; empty where that is the text itself.
     """
 
@@ -127,10 +127,11 @@ class Completion:
     suite: str
     text: str
     tokens: int
-    finish: Literal["stop", "length", "thought", "filtered", "error"]
+    finish: Literal["stop", "length", "filtered", "error"]
     error: str = ""
     decoded: str = ""
     thought: str = ""
+    unfinished: bool = False
 
     @property
     def said(self) -> str:

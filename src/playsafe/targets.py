@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from playsafe.config import GenerationConfig
 from playsafe.data.chat import ChatRenderer
 from playsafe.data.recordings import Recording, asked, read_recordings
-from playsafe.data.thoughts import OPEN
 from playsafe.endpoint import Endpoint
 from playsafe.errors import BadInput
 from playsafe.gap import likelihoods
 from playsafe.models.adapters import detach
-from playsafe.models.generate import generate
+from playsafe.models.generate import Generated, generate
 from playsafe.models.guided import Combine
 from playsafe.records import Completion, LogProb, Message, Prompt
+from playsafe.thoughts import split_thought
 
 
 class Target(Protocol):
@@ -56,7 +57,12 @@ class InProcess:
         self, prompts: Sequence[Prompt], system: str | None, found: Collection[str]
     ) -> Iterator[list[Completion]]:
         ids, *others = (
-            {p.id: self.renderer.prompt(p.messages, system=s, prefill=p.prefill, where=p.id) for p in prompts}
+            {
+                p.id: self.renderer.prompt(
+                    p.messages, system=s, prefill=p.prefill, generation=True, where=p.id
+                )
+                for p in prompts
+            }
             for s in (system, *self.contexts)
         )
         order = sorted(prompts, key=lambda p: (len(ids[p.id]), p.id))
@@ -70,12 +76,7 @@ class InProcess:
                 read, *beside = ([one[p.id] for p in batch] for one in (ids, *others))
                 replies = generate(self.model, self.renderer, read, self.config, beside, self.combine)
                 pairs = zip(batch, replies, strict=True)
-                begun = OPEN if self.renderer.opened else ""
-                yield [
-                    Completion(p.id, p.suite, begun + g.text, g.tokens, g.finish)
-                    for p, g in pairs
-                    if p.id not in found
-                ]
+                yield [self._completion(p, ids[p.id], g) for p, g in pairs if p.id not in found]
         problem = f"over the {room} tokens that leave room for a reply of {self.config.max_new_tokens}"
         missing = [p for p in long if p.id not in found]
         if missing:
@@ -83,6 +84,13 @@ class InProcess:
                 Completion(p.id, p.suite, "", 0, "error", f"a prompt of {longest[p.id]} tokens is {problem}")
                 for p in missing
             ]
+
+    def _completion(self, prompt: Prompt, ids: Sequence[int], reply: Generated) -> Completion:
+        begun = prompt.prefill and split_thought(prompt.prefill)[1] is None
+        opened = begun if prompt.prefill else self.renderer.opens_thought(ids)
+        thought, answer = split_thought(reply.text, bool(opened))
+        found = Completion(prompt.id, prompt.suite, answer or "", reply.tokens, reply.finish)
+        return replace(found, thought=thought, unfinished=answer is None)
 
     def likelihoods(self, prompts: Sequence[Prompt], system: str | None) -> list[tuple[LogProb, ...]] | None:
         return likelihoods(self.model, self.renderer, prompts, system)
@@ -123,8 +131,8 @@ class Server:
             if reply.error:
                 yield [Completion(name, suite, "", 0, "error", reply.error)]
             else:
-                said = reply.text.strip()
-                yield [Completion(name, suite, said, reply.tokens, reply.finish, thought=reply.thought)]
+                said = Completion(name, suite, reply.text.strip(), reply.tokens, reply.finish)
+                yield [replace(said, thought=reply.thought, unfinished=reply.unfinished)]
 
     def likelihoods(self, prompts: Sequence[Prompt], system: str | None) -> None:
         """A server tells no log-probabilities of texts that it did not write."""

@@ -21,7 +21,7 @@ SOURCE = ROOT / "src" / "playsafe"
 FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS = (
     {"records", "errors"},
-    {"settings", "matters", "progress", "provenance", "rundir", "statistics"},
+    {"settings", "matters", "progress", "provenance", "rundir", "statistics", "thoughts"},
     {"registry"},
     {"config"},
     {"objectives"},
@@ -117,7 +117,7 @@ def test_each_duty_has_one_place(call: str, places: set[str]) -> None:
 SAID = {  # words that are names of metrics and mean something else where they stand
     ("judges/guard.py", "refusal"),  # a key of a guard's answer
     ("answers.py", "refusal"),  # a field of a server's message
-    ("data/chat.py", "truncated"),  # what became of a row
+    ("data/fitting.py", "truncated"),  # what became of a row
     ("results/outcomes.py", "softened"),  # outcomes in the past tense
     ("results/outcomes.py", "lectured"),
     ("report/sections.py", "immersion"),  # a section of the page

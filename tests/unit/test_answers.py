@@ -35,8 +35,8 @@ THINKING = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
         (body({"content": {"type": "text", "text": {"value": SAID}}}), Reply(SAID, 9, "stop")),
         (body({"content": SAID, "reasoning_content": "Hm."}), Reply(SAID, 9, "stop", "", "Hm.")),
         (body({"content": SAID, "reasoning": "Hm."}), Reply(SAID, 9, "stop", "", "Hm.")),
-        (body({"content": None, "reasoning_content": "Hm"}, "length"), Reply("", 9, "thought", "", "Hm")),
-        (body({"content": "", "reasoning": "Hm"}, "stop"), Reply("", 9, "thought", "", "Hm")),
+        (body({"content": None, "reasoning_content": "Hm"}, "length"), Reply("", 9, "length", "", "Hm")),
+        (body({"content": "", "reasoning": "Hm"}, "stop"), Reply("", 9, "stop", "", "Hm")),
         (body({"content": None, "refusal": SAID}), Reply(SAID, 9, "stop")),
         (body({"content": [{"type": "refusal", "refusal": SAID}]}), Reply(SAID, 9, "stop")),
         (body({"content": ""}, "content_filter"), Reply("", 9, "filtered")),
@@ -49,7 +49,9 @@ THINKING = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
     ],
 )
 def test_text_and_thought(answer: bytes, reply: Reply) -> None:
-    assert read_answer(answer) == reply
+    found = read_answer(answer)
+    assert found == reply
+    assert found.unfinished == (reply.text == "" and reply.thought != "")
 
 
 @pytest.mark.parametrize(

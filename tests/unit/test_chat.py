@@ -8,7 +8,8 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from playsafe.data.chat import ChatRenderer, preview, render_dialogue
+from playsafe.data.chat import ChatRenderer, preview
+from playsafe.data.fitting import render_dialogue
 from playsafe.errors import BadInput
 from playsafe.records import Dialogue, Message
 
@@ -70,6 +71,41 @@ def test_row_is_prompt_then_reply_then_end_of_turn(renderer: ChatRenderer) -> No
 @pytest.mark.parametrize("reply", ["plain", "two\nlines", "naïve 你好 🙂", "tab\tand  spaces"])
 def test_mask_decodes_to_reply_and_end(renderer: ChatRenderer, reply: str) -> None:
     assert trained(renderer, reply) == reply + "<|end|>"
+
+
+def spaced(template: str) -> PreTrainedTokenizerFast:
+    """A tokenizer of words that begins every text with a space, as Llama 2's does."""
+    words = ["<unk>", *SPECIAL, "▁", *(chr(n) for n in range(33, 127)), "\n"]
+    core = Tokenizer(models.BPE({word: n for n, word in enumerate(words)}, [], unk_token="<unk>"))
+    core.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    core.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    core.add_special_tokens(SPECIAL)
+    made = PreTrainedTokenizerFast(tokenizer_object=core, bos_token="<s>", eos_token="</s>")
+    made.chat_template = template
+    return made
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        TEMPLATE,
+        "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'user' %}{{ '[INST] ' + m['content'] + "
+        "' [/INST]' }}{% else %}{{ ' ' + m['content'] + ' </s>' }}{% endif %}{% endfor %}",
+    ],
+)
+def test_a_tokenizer_that_begins_every_text_with_a_space(template: str) -> None:
+    """Ids of prompt and reply are those of the template's own conversation."""
+    renderer = ChatRenderer(spaced(template))
+    row = renderer.render([Message("user", "ay <|end|>?"), Message("assistant", "no"), *HELLO], "Row on.")
+    plain = renderer.render(HELLO, "Row on.")
+    own = renderer.tokenizer.apply_chat_template(
+        [{"role": "user", "content": "hello there"}, {"role": "assistant", "content": "Row on."}],
+        tokenize=True,
+        return_dict=False,
+    )
+    assert list(plain.ids) == own[: len(plain.ids)]
+    assert "ay <|end|>?" in renderer.tokenizer.decode(row.ids)
+    assert row.ids[row.prompt_length :] == plain.ids[plain.prompt_length :]
 
 
 def test_reply_is_trimmed_exactly_where_the_template_trims(renderer: ChatRenderer) -> None:

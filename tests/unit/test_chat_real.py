@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
-from playsafe.data.chat import DATE, ChatRenderer, preview, render_dialogue
+from playsafe.data.chat import DATE, ChatRenderer, preview
+from playsafe.data.fitting import render_dialogue
 from playsafe.records import Dialogue, Message
 
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "tokenizers"

@@ -1,207 +1,305 @@
-"""Chat templates of every shape: what is trained is the template's own conversation, or is refused clearly.
-
-The oracle is `apply_chat_template` itself; its conversation stands beside each template.
-"""
+"""Chat templates of other shapes, written here after public ones: prompt, reply and end of turn are the
+conversation that `apply_chat_template` itself gives; what a template loses is refused."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from test_chat import TEMPLATE, tokenizer
+from test_chat import tokenizer
+from tokenizers import AddedToken
+from transformers import PreTrainedTokenizerFast
 
 from playsafe.data.chat import ChatRenderer, preview
 from playsafe.errors import BadInput
 from playsafe.records import Message
+from playsafe.thoughts import split_thought
 
-BEGIN, END = "<|turn|>", "<|end|>\n"
-PLAIN = f"{BEGIN}{{{{ m['role'] }}}}\n{{{{ m['content'] }}}}{END}"
-HEADER = f"{{% if add_generation_prompt %}}{BEGIN}assistant\n{{% endif %}}"
-
-
-def each(inner: str, header: str = HEADER) -> str:
-    return "{{ bos_token }}{% for m in messages %}" + inner + "{% endfor %}" + header
-
-
-def answers(written: str) -> str:
-    """Assistant turns in a form of their own."""
-    return (
-        f"{{% if m['role'] == 'assistant' %}}{BEGIN}assistant\n{written}{END}{{% else %}}{PLAIN}{{% endif %}}"
-    )
-
-
-SPLIT = "{% set c = m['content'].split('</think>')[-1].lstrip('\\n') %}"
-THOUGHT = (
-    "{% set t = m['content'].split('</think>')[0].replace('<think>', '').strip()"
-    " if '</think>' in m['content'] else '' %}"
+EACH = "{{ bos_token }}{% for m in messages %}"
+PLAIN = "{{ '<|turn|>' + m['role'] + '\n' + m['content'] + '<|end|>\n' }}"
+ASK = "{% endfor %}{% if add_generation_prompt %}{{ '<|turn|>assistant\n' }}{% endif %}"
+QWEN3 = (  # a closed thought before the last answer; one in a reply is kept; an argument turns them off
+    EACH + "{% if m['role'] == 'assistant' %}{% set parts = m['content'].split('</think>') %}"
+    "{% set thought = parts[0].split('<think>')[-1].strip('\n') if parts|length > 1 else '' %}"
+    "{{ '<|turn|>assistant\n' }}"
+    "{% if loop.last %}{{ '<think>\n' + thought + '\n</think>\n\n' }}{% endif %}"
+    "{{ parts[-1].lstrip('\n') + '<|end|>\n' }}"
+    "{% else %}" + PLAIN + "{% endif %}" + ASK + "{% if add_generation_prompt and enable_thinking is defined "
+    "and enable_thinking is false %}{{ '<think>\n\n</think>\n\n' }}{% endif %}"
 )
-TEMPLATES = {
-    "plain": TEMPLATE,
-    # a vision-language model's: content is a list of typed parts
-    "parts": each(
-        f"{BEGIN}{{{{ m['role'] }}}}\n{{% for part in m['content'] %}}"
-        f"{{% if part['type'] == 'text' %}}{{{{ part['text'] }}}}{{% endif %}}{{% endfor %}}{END}"
-    ),
-    "no generation prompt": each(PLAIN, ""),
-    "a header behind the generation prompt": each(answers("[final] {{ m['content'] }}")),
-    # Qwen3's: an empty thought before the last answer, thoughts of earlier ones are cut
-    "closed thought": each(
-        answers(
-            SPLIT
-            + THOUGHT
-            + "{% if loop.last %}<think>\n{{ t }}\n</think>\n\n{{ c }}{% else %}{{ c }}{% endif %}"
-        )
-    ),
-    # of models that always think: the generation prompt opens the thought
-    "opened thought": each(
-        answers(SPLIT + THOUGHT + "<think>\n{{ t }}\n</think>\n\n{{ c }}"),
-        f"{{% if add_generation_prompt %}}{BEGIN}assistant\n<think>\n{{% endif %}}",
-    ),
-    # DeepSeek-R1's: it opens a thought, and cuts every thought out of what is there
-    "cut thought": each(
-        answers(SPLIT + "{{ c }}"),
-        f"{{% if add_generation_prompt %}}{BEGIN}assistant\n<think>\n{{% endif %}}",
-    ),
-    "clock": "{{ strftime_now('%Y-%m-%d') }} {{ strftime_now(format='%d %B') }}" + TEMPLATE,
-    "strict": each(
-        "{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('order') }}{% endif %}"
-        + PLAIN
-    ),
-    "generation blocks": each(answers("{% generation %}{{ m['content'] }}{% endgeneration %}")),
-    "tools": each("{% if m['tool_calls'] %}{{ m['tool_calls'] }}{% endif %}" + PLAIN),
-    "one system turn at most": each(
-        "{% if m['role'] == 'system' and loop.index0 > 0 %}{{ raise_exception('system first') }}{% endif %}"
-        + PLAIN
-    ),
+R1 = (  # the header opens a thought; the conversation holds none
+    EACH + "{% if m['role'] == 'assistant' %}{% set text = m['content'].split('</think>')[-1] %}"
+    "{{ '<|turn|>' + text + '</s>' }}{% else %}{{ m['content'] + '\n' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|turn|><think>\n' }}{% endif %}"
+)
+V31 = R1.replace("'<|turn|>' + text", "'<|turn|></think>' + text")  # a closing tag alone before the answer
+OPENED = QWEN3.replace("{% endif %}{% if add_generation_prompt and", "{{ '' }}{% endif %}{% if ").replace(
+    "{{ '<|turn|>assistant\n' }}{{ '' }}", "{{ '<|turn|>assistant\n<think>\n' }}"
+)
+GPT_OSS = (
+    "{% for m in messages %}{% if m['role'] == 'assistant' %}"
+    "{{ '<|start|>assistant<|channel|>final<|message|>' + m['content'] }}"
+    "{{ '<|return|>' if loop.last and not add_generation_prompt else '<|end|>' }}{% else %}"
+    "{{ '<|start|>' + m['role'] + '<|message|>' + m['content'] + '<|end|>' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|start|>assistant' }}{% endif %}"
+)
+CHANNEL = (
+    EACH + "{% if m['role'] == 'assistant' %}{{ '<|turn|>assistant\n[final] ' + m['content'] + '<|end|>\n' }}"
+    "{% else %}" + PLAIN + "{% endif %}" + ASK
+)
+MISTRAL = (  # strict alternation, no system turn, a space before and after
+    "{{ bos_token }}{% for m in messages %}{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('roles must alternate') }}{% endif %}{% if m['role'] == 'user' %}"
+    "{{ '<|turn|> ' + m['content'] + ' <|end|>' }}{% else %}{{ ' ' + m['content'] + ' ' + eos_token }}"
+    "{% endif %}{% endfor %}"
+)
+GEMMA3 = (  # text or typed parts; a system turn goes into the first user turn
+    "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{% set first = messages[0]['content'] + '\n\n' %}"
+    "{% set messages = messages[1:] %}{% else %}{% set first = '' %}{% endif %}{% for m in messages %}"
+    "{{ '<|turn|>' + m['role'] + '\n' + (first if loop.first else '') }}"
+    "{% if m['content'] is string %}{{ m['content'] | trim }}{% else %}{% for part in m['content'] %}"
+    "{{ part['text'] | trim }}{% endfor %}{% endif %}{{ '<|end|>\n' }}" + ASK
+)
+PARTS = (
+    EACH + "{{ '<|turn|>' + m['role'] + '\n' }}{% for part in m['content'] %}{% if part['type'] == 'text' %}"
+    "{{ part['text'] }}{% endif %}{% endfor %}{{ '<|end|>\n' }}" + ASK
+)
+USER_PARTS = (  # the user's turns as parts, the others as text
+    EACH + "{{ '<|turn|>' + m['role'] + '\n' }}{% if m['role'] == 'user' %}{{ m['content'][0]['text'] }}"
+    "{% else %}{{ m['content'] + '' }}{% endif %}{{ '<|end|>\n' }}" + ASK
+)
+SILENT = EACH + PLAIN + "{% endfor %}"  # no header when a reply is asked for
+CLOCK = "{{ strftime_now('%A %d %B %Y, %H:%M') + '\n' }}" + EACH + PLAIN + ASK
+MARKED = EACH + (
+    "{% if m['role'] == 'assistant' %}{{ '<|turn|>assistant\n' }}{% generation %}"
+    "{{ m['content'] + '<|end|>\n' }}{% endgeneration %}{% else %}" + PLAIN + "{% endif %}" + ASK
+)
+SHAPES = {
+    "plain": EACH + PLAIN + ASK,
+    "qwen3": QWEN3,
+    "r1": R1,
+    "v31": V31,
+    "opened": OPENED,
+    "gpt_oss": GPT_OSS,
+    "channel": CHANNEL,
+    "mistral": MISTRAL,
+    "gemma3": GEMMA3,
+    "parts": PARTS,
+    "user_parts": USER_PARTS,
+    "silent": SILENT,
+    "clock": CLOCK,
+    "marked": MARKED,
 }
-CONVERSATION = ("Is it deep?", "Deep enough.", "And cold?", "Cold as iron.")
-TURNS = [Message("user" if n % 2 == 0 else "assistant", text) for n, text in enumerate(CONVERSATION)]  # type: ignore[arg-type]
+TYPED = {"parts": {"system", "user", "assistant"}, "user_parts": {"user"}}
+CHANNELS = ["<|start|>", "<|channel|>", "<|message|>", "<|return|>"]
+SHORT = [Message("user", "PROBE me, <think> you?")]
+LONG = [Message("user", "hello"), Message("assistant", "aye"), Message("user", "deep?")]
 
 
-def own(name: str, turns: list[Message], **more: Any) -> str:
-    """What the template itself writes, with nothing of ours."""
-    made = tokenizer(TEMPLATES[name])
-    parts = name == "parts"
-    messages = [
-        {"role": t.role, "content": [{"type": "text", "text": t.content}] if parts else t.content}
-        for t in turns
-    ]
-    return str(made.apply_chat_template(messages, tokenize=False, **more))
+def made(name: str) -> PreTrainedTokenizerFast:
+    found = tokenizer(SHAPES[name])
+    if name == "gpt_oss":
+        found.backend_tokenizer.add_special_tokens([AddedToken(t, special=True) for t in CHANNELS])
+    return found
 
 
-@pytest.mark.parametrize("turns", [2, 4])
-@pytest.mark.parametrize("name", [name for name in TEMPLATES if name != "clock"])
-def test_a_row_is_the_templates_own_conversation(name: str, turns: int) -> None:
-    renderer = ChatRenderer(tokenizer(TEMPLATES[name]))
-    *before, answer = TURNS[:turns]
-    row = renderer.render(before, answer.content)
-    *prompt, (reply, trained) = preview(renderer, row)
-    assert trained
-    assert reply == f"{answer.content}<|end|>"
-    assert "".join(text for text, _ in [*prompt, (reply, True)]) == own(name, TURNS[:turns]).rstrip("\n")
-    assert all(turn.content in prompt[0][0] for turn in before)
+def own(name: str, turns: list[Message], header: bool = False, **arguments: Any) -> str:
+    """What the library writes."""
+    typed = TYPED.get(name, set())
+    return made(name).apply_chat_template(
+        [
+            {
+                "role": turn.role,
+                "content": [{"type": "text", "text": turn.content}] if turn.role in typed else turn.content,
+            }
+            for turn in turns
+        ],
+        tokenize=False,
+        add_generation_prompt=header,
+        **arguments,
+    )
 
 
-def test_what_a_model_reads_before_it_answers() -> None:
-    """Its own generation prompt; where that is none or lacks a header, what stands before an answer."""
-    asked = TURNS[:1]
-    for name in TEMPLATES:
-        renderer = ChatRenderer(tokenizer(TEMPLATES[name]))
-        read = renderer.tokenizer.decode(renderer.prompt(asked))
-        if name == "clock":
-            assert read.startswith("2024-07-26 26 July")
-        elif name == "no generation prompt":
-            assert read == own(name, asked) + f"{BEGIN}assistant\n"
-        elif name == "a header behind the generation prompt":
-            assert read == own(name, asked, add_generation_prompt=True) + "[final] "
-        else:
-            assert read == own(name, asked, add_generation_prompt=True)
-        assert renderer.opened == (name in ("opened thought", "cut thought"))
+@pytest.fixture(params=SHAPES)
+def shape(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
-@pytest.mark.parametrize("name", ["closed thought", "opened thought", "plain"])
-def test_a_reply_with_a_thought_is_trained_as_the_template_writes_it(name: str) -> None:
-    renderer = ChatRenderer(tokenizer(TEMPLATES[name]))
+@pytest.mark.parametrize("messages", [SHORT, LONG])
+@pytest.mark.parametrize("system", [None, "Be Ann."])
+def test_a_row_is_the_templates_own_conversation(
+    shape: str, messages: list[Message], system: str | None
+) -> None:
+    renderer = ChatRenderer(made(shape))
+    assert renderer.supports_system == (shape != "mistral")
+    turns = [*messages]
+    if system and shape == "mistral":
+        turns[0] = Message("user", f"{system}\n\n{turns[0].content}")
+    elif system:
+        turns.insert(0, Message("system", system))
+    whole = own(shape, [*turns, Message("assistant", "Row on.")])
+    row = renderer.render(messages, "Row on.", system=system)
+    if shape == "clock":  # the library's own clock is another day's
+        whole = "Friday 26 July 2024, 00:00\n" + whole.partition("\n")[2]
+    ids = renderer.tokenizer(whole, add_special_tokens=False)["input_ids"]
+    assert list(row.ids) == ids[: len(row.ids)]
+    assert renderer.tokenizer.decode(ids[len(row.ids) :]).strip() == ""
+    end = {"mistral": " </s>", "r1": "</s>", "v31": "</s>", "gpt_oss": "<|return|>"}.get(shape, "<|end|>")
+    assert preview(renderer, row)[-1] == ((" " if shape == "mistral" else "") + "Row on." + end, True)
+    assert renderer.prompt(messages, system=system) == row.ids[: row.prompt_length]
+
+
+HEADERS = {
+    "qwen3": "<|turn|>assistant\n",
+    "r1": "<|turn|><think>\n",
+    "v31": "<|turn|><think>\n",
+    "opened": "<|turn|>assistant\n<think>\n",
+    "gpt_oss": "<|start|>assistant",
+    "channel": "<|turn|>assistant\n[final] ",
+    "mistral": " <|end|>",
+}
+
+
+def test_a_model_goes_on_from_the_templates_header(shape: str) -> None:
+    """By hand: where it leaves room for a thought the header as it is, else what an answer follows."""
+    renderer = ChatRenderer(made(shape))
+    ids = renderer.prompt(LONG, generation=True)
+    text = renderer.tokenizer.decode(ids)
+    assert text.endswith(HEADERS.get(shape, "<|turn|>assistant\n"))
+    assert renderer.opens_thought(ids) == (shape in ("r1", "v31", "opened"))
+    begun = renderer.tokenizer.decode(renderer.prompt(LONG, generation=True, prefill="Sure"))
+    assert begun == renderer.tokenizer.decode(renderer.prompt(LONG)) + (
+        " Sure" if shape == "mistral" else "Sure"
+    )
+
+
+def test_an_argument_closes_the_thought() -> None:
+    open_, closed = (
+        ChatRenderer(made("qwen3")),
+        ChatRenderer(made("qwen3"), arguments={"enable_thinking": False}),
+    )
+    text = closed.tokenizer.decode(closed.prompt(LONG, generation=True))
+    assert text == own("qwen3", LONG, header=True, enable_thinking=False)
+    assert text.endswith("<think>\n\n</think>\n\n")
+    assert closed.template_hash != open_.template_hash
+    with pytest.raises(BadInput, match=r"model\.template.*no argument 'thinking'"):
+        ChatRenderer(made("qwen3"), arguments={"thinking": False})
+    for name in ("messages", "tokenize", "add_generation_prompt", "tools"):
+        with pytest.raises(BadInput, match="no argument"):
+            ChatRenderer(made("qwen3"), arguments={name: False})
+
+
+@pytest.mark.parametrize("shape", ["qwen3", "opened", "plain", "gpt_oss"])
+def test_a_reply_with_a_thought_is_written_as_the_template_writes_it(shape: str) -> None:
     reply = "<think>\nHe is afraid.\n</think>\n\nFar enough."
-    row = renderer.render(TURNS[:1], reply)
-    [(prompt, _), (said, trained)] = preview(renderer, row)
-    assert trained
-    assert prompt == own(name, TURNS[:1], add_generation_prompt=True)
-    assert prompt + said == own(name, [*TURNS[:1], Message("assistant", reply)]).rstrip("\n")
-    assert "He is afraid." in said
+    renderer = ChatRenderer(made(shape))
+    row = renderer.render(SHORT, reply)
+    ids = renderer.tokenizer(own(shape, [*SHORT, Message("assistant", reply)]), add_special_tokens=False)
+    assert list(row.ids) == ids["input_ids"][: len(row.ids)]
+    trained = preview(renderer, row)[-1][0].removesuffix("<|end|>").removesuffix("<|return|>")
+    assert split_thought(trained, opened=shape == "opened") == ("He is afraid.", "Far enough.")
 
 
-def test_a_thought_that_the_template_cuts_is_refused() -> None:
-    renderer = ChatRenderer(tokenizer(TEMPLATES["cut thought"]))
-    with pytest.raises(BadInput, match="holds a thought"):
-        renderer.render(TURNS[:1], "<think>hm</think>yes")
-    assert preview(renderer, renderer.render(TURNS[:1], "yes"))[-1] == ("yes<|end|>", True)
+@pytest.mark.parametrize("shape", ["r1", "v31"])
+def test_a_thought_that_the_template_drops_is_refused(shape: str) -> None:
+    renderer = ChatRenderer(made(shape))
+    with pytest.raises(BadInput, match=r"rows\.jsonl:2.*leaves out.*thought"):
+        renderer.render(SHORT, "<think>He is afraid.</think>Far enough.", where="rows.jsonl:2")
+    empty = renderer.render(SHORT, "<think>\n</think>Far enough.")
+    assert empty == renderer.render(SHORT, "Far enough.")
+    quoted = renderer.render(SHORT, "Write <think> and </think> so.")
+    assert preview(renderer, quoted)[-1][0] == "Write <think> and </think> so.</s>"
 
 
-@pytest.mark.parametrize(
-    ("template", "said"),
-    [
-        (each(f"{BEGIN}{{{{ m['role'] }}}}{END}"), "loses the text of the user's turn"),
-        (
-            each(f"{{% if m['role'] == 'user' %}}{PLAIN}{{% endif %}}"),
-            "loses the text of the assistant's turn",
-        ),
-        (each(f"{{% if loop.last or loop.index0 == 2 %}}{PLAIN}{{% endif %}}"), "loses the text"),
-        (each("{{ m['content'] + 3 }}"), "rejects"),
-        (each("{{ m.content.nothing.at_all }}"), "rejects"),
-        ("{{ messages | sort(attribute='x') | first | nonsense }}", "rejects"),
-        ("{% for", "rejects"),
-    ],
-)
-def test_a_template_that_loses_text_or_fails_is_refused(template: str, said: str) -> None:
-    with pytest.raises(BadInput) as refused:
+def test_tags_that_are_control_tokens() -> None:
+    """Those of a reply's own thought are the template's to read; anywhere else they stay text."""
+    thinker = made("qwen3")
+    thinker.backend_tokenizer.add_special_tokens(
+        [AddedToken(t, special=True) for t in ("<think>", "</think>")]
+    )
+    renderer = ChatRenderer(thinker)
+    tag, close = thinker.convert_tokens_to_ids(["<think>", "</think>"])
+    row = renderer.render([Message("user", "a </think> b")], "<think>\nc <|end|> d\n</think>\n\ne <think> f")
+    assert [i for i in row.ids if i in (tag, close)] == [tag, close]
+    assert preview(renderer, row)[-1][0] == "<think>\nc <|end|> d\n</think>\n\ne <think> f<|end|>"
+    said = thinker("<think>\nhm\n</think>\n\nyes<|turn|>", add_special_tokens=False)["input_ids"]
+    assert renderer.decode(said) == "<think>\nhm\n</think>\n\nyes"
+
+
+def test_channel_tokens_are_kept_to_part_thought_and_answer() -> None:
+    renderer = ChatRenderer(made("gpt_oss"))
+    text = "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>yes"
+    said = renderer.decode(renderer.tokenizer(text + "<s>", add_special_tokens=False)["input_ids"])
+    assert split_thought(said) == ("hm", "yes")
+
+
+BROKEN = {
+    "loses the answer": (
+        EACH + "{% if m['role'] == 'user' %}" + PLAIN + "{% endif %}" + ASK,
+        "leaves out the text of the assistant turn",
+    ),
+    "loses earlier turns": (
+        EACH + "{% if loop.revindex < 3 %}" + PLAIN + "{% endif %}" + ASK,
+        "leaves out the text of a user turn in a longer",
+    ),
+    "rewrites": (EACH + PLAIN.replace("m['content']", "m['content']|lower") + ASK, "leaves out the text"),
+    "breaks": (EACH + "{{ 1 / 0 }}" + ASK, "ZeroDivisionError"),
+    "of another type": (EACH + "{{ m['content'] + 1 }}" + ASK, "TypeError"),
+    "undefined": (EACH + "{{ nothing.at.all }}" + ASK, "'nothing' is undefined"),
+    "no template": ("{% for", "unexpected|Unexpected|Expected"),
+    "by chance": (EACH + PLAIN + "{{ range(99999)|random }}" + ASK, "another way each time"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_template_that_cannot_be_used_is_refused(name: str) -> None:
+    template, message = BROKEN[name]
+    with pytest.raises(BadInput, match=message):
         ChatRenderer(tokenizer(template))
-    assert said in str(refused.value)
 
 
-def test_named_templates_are_chosen_by_name() -> None:
+def test_named_templates() -> None:
     several = tokenizer()
-    several.chat_template = {"tool_use": TEMPLATE, "rag": TEMPLATES["closed thought"]}
-    with pytest.raises(BadInput, match=r"Allowed: rag, tool_use\."):
+    several.chat_template = {"rag": SHAPES["plain"], "tool_use": SHAPES["channel"]}
+    with pytest.raises(BadInput, match=r"several chat templates.*rag, tool_use.*model\.template"):
         ChatRenderer(several)
-    for name, template in several.chat_template.items():
-        chosen = ChatRenderer(several, arguments={"name": name})
-        assert (
-            chosen.render(TURNS[:1], "yes").ids
-            == ChatRenderer(tokenizer(template)).render(TURNS[:1], "yes").ids
-        )
-    several.chat_template = {"default": TEMPLATE, "rag": TEMPLATES["closed thought"]}
-    assert ChatRenderer(several).render(TURNS[:1], "yes") == ChatRenderer(tokenizer()).render(
-        TURNS[:1], "yes"
-    )
-    with pytest.raises(BadInput, match="one chat template"):
-        ChatRenderer(tokenizer(), arguments={"name": "rag"})
+    with pytest.raises(BadInput, match="'other'"):
+        ChatRenderer(several, arguments={"name": "other"})
+    found = ChatRenderer(several, arguments={"name": "rag"})
+    assert found.render(LONG, "Row on.") == ChatRenderer(tokenizer(SHAPES["plain"])).render(LONG, "Row on.")
+    several.chat_template = {"default": SHAPES["plain"], "tool_use": SHAPES["channel"]}
+    assert ChatRenderer(several).render(LONG, "x") == found.render(LONG, "x")
 
 
-def test_arguments_reach_the_template_or_are_refused() -> None:
-    switch = (
-        "{% if add_generation_prompt and enable_thinking is defined and not enable_thinking %}"
-        "<think>\n\n</think>\n\n{% endif %}"
-    )
-    template = TEMPLATES["closed thought"] + switch
-    plain, off = (
-        ChatRenderer(tokenizer(template)),
-        ChatRenderer(tokenizer(template), arguments={"enable_thinking": False}),
-    )
-    assert plain.tokenizer.decode(off.prompt(TURNS[:1])) == plain.tokenizer.decode(
-        plain.prompt(TURNS[:1])
-    ) + ("<think>\n\n</think>\n\n")
-    assert plain.template_hash != off.template_hash
-    for name in ("no_such_variable", "messages"):
-        with pytest.raises(BadInput, match=name):
-            ChatRenderer(tokenizer(template), arguments={name: 1})
-
-
-def test_tokens_beyond_the_embeddings_are_refused_by_name() -> None:
+def test_a_token_without_a_row_in_the_embeddings_is_refused() -> None:
     grown = tokenizer()
     rows = len(grown)
     grown.add_tokens(["<scene>"])
     renderer = ChatRenderer(grown, vocabulary=rows)
-    assert renderer.render(TURNS[:1], "plain")
-    with pytest.raises(BadInput, match=r"row 7: the text holds '<scene>'"):
-        renderer.render(TURNS[:1], "<scene> begins", where="row 7")
+    assert renderer.render(SHORT, "fine")
+    with pytest.raises(BadInput, match=rf"rows\.jsonl:2.*'<scene>'.*{rows}"):
+        renderer.render(SHORT, "<scene>dusk", where="rows.jsonl:2")
+    assert ChatRenderer(grown, vocabulary=rows + 1).render(SHORT, "<scene>dusk")
+    grown.add_special_tokens({"pad_token": "<pad>"})
+    assert ChatRenderer(grown, vocabulary=rows).pad_id is None
+    assert ChatRenderer(grown).pad_id == rows + 1
+
+
+def test_ids_are_those_of_the_day_that_is_fixed() -> None:
+    text = ChatRenderer(made("clock")).template.write(SHORT, header=True)
+    assert text.startswith("Friday 26 July 2024, 00:00\n")
+
+
+@pytest.mark.parametrize("system", [None, "", "Be Ann."])
+def test_ids_of_the_embedded_model_are_the_librarys(tiny: Any, system: str | None) -> None:
+    turns = [{"role": turn.role, "content": turn.content} for turn in LONG]
+    turns = turns if system is None else [{"role": "system", "content": system}, *turns]
+    ask = tiny.tokenizer.apply_chat_template
+    asked = ask(turns, tokenize=True, return_dict=False, add_generation_prompt=True)
+    whole = ask([*turns, {"role": "assistant", "content": "Row on."}], tokenize=True, return_dict=False)
+    row = tiny.renderer.render(LONG, "Row on.", system=system)
+    assert list(row.ids) == whole[: len(row.ids)]
+    assert whole[len(row.ids) :] == []
+    for generation in (False, True):
+        assert list(tiny.renderer.prompt(LONG, system=system, generation=generation)) == asked
+    assert tiny.renderer.vocabulary == tiny.model.config.vocab_size

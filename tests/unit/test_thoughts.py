@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from playsafe.data.thoughts import OPEN, ends_inside, marks, split_thought
+from playsafe.thoughts import ends_inside, leading_tags, marks, split_thought, whole
 
 START, END = "<|start|>assistant", "<|end|>"
 SAID = "<|channel|>final<|message|>"
@@ -55,7 +55,6 @@ MUSED = "<|channel|>analysis<|message|>"
         ("I cannot.</think>\n\nyes", "I cannot.", "yes"),
         ("hm\n</think>yes", "hm", "yes"),
         ("</think>\nyes", "", "yes"),
-        ("It is a tool. </think> No.", "It is a tool.", "No."),
         ("hm\n[/THINK]\nyes", "hm", "yes"),
         # channels
         (f"{MUSED}hm{END}{START}{SAID}yes", "hm", "yes"),
@@ -109,9 +108,16 @@ def test_a_header_that_opens_a_thought(text: str, inside: bool) -> None:
     assert ends_inside(text) is inside
 
 
-def test_an_opened_thought_is_written_as_one() -> None:
-    assert split_thought(f"{OPEN}hm\n</think>\n\nyes") == ("hm", "yes")
-    assert split_thought(f"{OPEN}I cannot help with that.") == ("I cannot help with that.", None)
+def test_parts_make_the_whole_again() -> None:
+    for parts in (("hm", "yes", False), ("hm", "", True), ("", "yes", False)):
+        thought, answer = split_thought(whole(*parts))
+        assert (thought, answer or "", answer is None) == parts
+
+
+def test_tags_before_the_answer() -> None:
+    assert leading_tags("<think>hm</think>yes") == ["", "<think>", "hm", "</think>", "yes"]
+    assert leading_tags("Write <think> so.") == ["Write <think> so."]
+    assert leading_tags("<think>a</think>no <think>") == ["", "<think>", "a", "</think>", "no <think>"]
 
 
 def test_control_tokens_that_are_kept() -> None:

@@ -48,8 +48,7 @@ class ModelConfig(Section):
     attn_implementation: str | None = None
     trust_remote_code: bool = False
     template: dict[str, Any] = Field(
-        default_factory=dict,
-        description="variables of its chat template: {enable_thinking: false}; `name` chooses one of several",
+        default_factory=dict, description="arguments of the chat template, such as {enable_thinking: false}"
     )
 
 

@@ -1,6 +1,6 @@
 """Messages → token ids, in one place.
 
-A row is rendered as [prompt ‖ reply ‖ end-of-turn]. The prompt is what the chat template writes before a
+A row is rendered as [prompt ‖ reply ‖ end-of-turn]. The prompt is what the template itself writes before a
 finished answer, the reply is tokenized apart from it (as it is when a model generates), and the mask covers
 exactly the reply and the token that ends the turn. That token is found by probing the template.
 
@@ -18,16 +18,17 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any, Literal
+from typing import Any
 
-from playsafe.data.template import DATE, Template
-from playsafe.data.thoughts import marks, split_thought
+from playsafe.data.template import DATE, PROBE, ChatTemplate
 from playsafe.errors import BadInput
-from playsafe.records import Dialogue, Message
+from playsafe.records import Message
+from playsafe.thoughts import ends_inside, leading_tags, marks, split_thought
 
+_HELLO = Message("user", "Hello")
+_ANCHOR = "\n"
+_HEADER = 16  # tokens at the end of a prompt that surely hold a tag at its end
 _CUT = "\ufdd0"  # a Unicode noncharacter: no text holds it, no tokenizer sees it
-
-Overlong = Literal["error", "drop", "truncate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,66 +43,64 @@ class Rendered:
         return len(self.ids) - sum(self.reply_mask)
 
 
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """What became of a dialogue under a length limit.
-
-    rendered: None when dropped. messages: the turns that were rendered (render these again under another
-    system prompt to compare like with like). length: tokens before any cut.
-    """
-
-    outcome: Literal["kept", "truncated", "dropped"]
-    rendered: Rendered | None
-    messages: tuple[Message, ...]
-    length: int
-
-
 class ChatRenderer:
     """Renders dialogues with a tokenizer's own chat template.
 
     tokenizer: a Hugging Face tokenizer. stop_ids: the model's own end tokens (its generation config's
-    `eos_token_id`), joined with the tokenizer's eos and the template's end of turn. arguments: variables of
-    the template (see `data.template`). vocabulary: rows of the model's embedding matrix.
+    `eos_token_id`), joined with the tokenizer's eos and the template's end of turn. arguments: of the
+    template (see `ChatTemplate`). vocabulary: rows of the model's embedding matrix.
 
     end_of_turn: the id that closes a reply. supports_system: False where the template has no system role
-    (Gemma 2); system text then goes to the head of the first user turn, with a blank line between. opened:
-    whether the model's reply begins inside a thought. thought_ids: special tokens that mark one.
+    (Gemma 2); system text then goes to the head of the first user turn, with a blank line between.
 
-    Raises BadInput: what `Template` refuses; no token that could end a turn; a dialogue that is rejected.
+    Raises BadInput: no chat template; no token that could end a turn; a template that rejects a dialogue or
+    loses text; prompt and reply that together are no conversation of the template's; a token without a row.
     """
 
     def __init__(
         self,
         tokenizer: Any,
         stop_ids: Collection[int] = (),
+        *,
         arguments: Mapping[str, Any] | None = None,
         vocabulary: int | None = None,
     ) -> None:
         self.tokenizer, self.vocabulary = tokenizer, vocabulary
-        self.template = Template(tokenizer, arguments or {})
-        self.supports_system, self.opened = self.template.supports_system, self.template.opened
-        tail = self.template.tail
+        self.template = ChatTemplate(tokenizer, arguments)
+        self.supports_system = self.template.supports_system
         stops = {*stop_ids, tokenizer.eos_token_id} - {None}
         self._control_ids = _control_ids(tokenizer, stops)
         ends = self._control_ids | stops
-        found = next((i for i in self._tokenize(tail) if i in ends), tokenizer.eos_token_id)
+        found = next((i for i in self._tokenize(self.template.after) if i in ends), None)
+        end = "" if found is None else tokenizer.convert_ids_to_tokens(found)
+        self._tail = self.template.after.partition(end)[0] if end and end in self.template.after else ""
+        found = tokenizer.eos_token_id if found is None else found
         if found is None:
             raise BadInput("the chat template ends no turn and the tokenizer has no eos token.")
         self.end_of_turn: int = found
         self.stop_ids: frozenset[int] = frozenset(stops | {found})
         texts = tokenizer.convert_ids_to_tokens(sorted(self._control_ids))
-        known = marks(texts)
-        pairs = zip(sorted(self._control_ids), texts, strict=True)
-        self.thought_ids = frozenset(i for i, token in pairs if token in known and i not in self.stop_ids)
+        self._marks = frozenset(tokenizer.convert_tokens_to_ids(sorted(marks(texts))))
         self._control = re.compile("|".join(re.escape(text) for text in sorted(texts, key=len, reverse=True)))
+        self._anchor, self._lead = self._joint()
+        halves, whole = [*self._tokenize("<"), *self._tokenize("x")], self._tokenize("<x")
+        self._within = "" if tokenizer.decode(halves) == tokenizer.decode(whole) else _ANCHOR
+        self.render([Message("user", "Hello.")], "Hi.", where=self.template.where)
+
+    @property
+    def pad_id(self) -> int | None:
+        """The tokenizer's padding token, where it has one that the model knows."""
+        pad = self.tokenizer.pad_token_id
+        return None if pad is None or (self.vocabulary is not None and pad >= self.vocabulary) else int(pad)
 
     @property
     def template_hash(self) -> str:
-        """sha256 over the template, the special tokens, the tokenizer's class and its vocabulary size."""
-        tokenizer = self.tokenizer
+        """sha256 over the template with its arguments, the special tokens, the tokenizer's class and its
+        vocabulary size."""
+        tokenizer, given = self.tokenizer, self.template.arguments
         special = {name: str(token) for name, token in tokenizer.special_tokens_map.items()}
-        parts = [self.template.source, special, type(tokenizer).__name__, len(tokenizer), DATE]
-        parts += [self.template.given] if self.template.given else []
+        parts = [self.template.text, special, type(tokenizer).__name__, len(tokenizer), DATE]
+        parts += [given] if given else []
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def render(
@@ -111,72 +110,126 @@ class ChatRenderer:
 
         system: None adds no system turn; "" adds an empty one where the template has system turns (which
         keeps Qwen2.5 from adding its own). With a system turn in `messages` too, the two are joined, role
-        prompt first. The reply is trimmed where the template trims replies. where: names the row in errors.
+        prompt first. The reply is trimmed where the template trims replies. One that begins with a thought is
+        written as the template writes it, or refused. where: names the row in errors.
         """
-        turns = self._cut_turns(_with_system(messages, system, self.supports_system), where)
-        if split_thought(reply)[0]:
-            prompt, said = self._with_thought(turns, reply, where)
-        else:
-            prompt = self._prompt_ids(self.template.finished(turns, where=where), where)
-            said = self._reply(reply, where)
-        ids = (*prompt, *said)
+        turns = self._turns(messages, system, where)
+        before, said = self._reply(turns, reply, where)
+        prompt = self._ids(before, where)
+        ids = (*prompt, *self._ids(said, where, follows=True), self.end_of_turn)
         return Rendered(ids, tuple(position >= len(prompt) for position in range(len(ids))))
 
     def prompt(
-        self, messages: Sequence[Message], *, system: str | None = None, prefill: str = "", where: str = ""
+        self,
+        messages: Sequence[Message],
+        *,
+        system: str | None = None,
+        prefill: str = "",
+        generation: bool = False,
+        where: str = "",
     ) -> tuple[int, ...]:
-        """Ids of the dialogue, the assistant header and what the reply is made to begin with: what a model
-        reads before it answers. (Before an answer that is there a template may write more: see `render`.)"""
-        turns = self._cut_turns(_with_system(messages, system, self.supports_system), where)
-        ids = self._prompt_ids(self.template.generation(turns, where=where), where)
-        return (*ids, *self._ids(self._cut(prefill, where), 0, where))
+        """Ids of the dialogue, what the template writes before a finished answer, and what the reply is made
+        to begin with.
+
+        generation: a model is to go on; where the template leaves room for a thought, so does the prompt. A
+        prefill begins the answer itself.
+        """
+        turns = self._turns(messages, system, where)
+        if generation and not prefill:
+            return self._ids(self.template.asking(turns, where), where)
+        begun = self._lead + self._cut(prefill, where) if prefill else ""
+        return (*self._ids(self.template.before(turns, where), where), *self._ids(begun, where, follows=True))
 
     def conversation(self, messages: Sequence[Message], *, where: str = "") -> tuple[int, ...]:
         """Ids of a whole conversation as the template writes it, for models that judge conversations."""
-        turns = self._cut_turns(messages, where)
-        return self._prompt_ids(self.template.text(turns, header=False, where=where), where)
+        cut = [replace(turn, content=self._cut(turn.content, where)) for turn in messages]
+        return self._ids(self.template.write(cut, header=False, what="conversation", where=where), where)
 
-    def _cut_turns(self, turns: Sequence[Message], where: str) -> list[Message]:
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of a reply: no control tokens, but for the marks that tell a thought from the answer."""
+        if self._marks.isdisjoint(ids):
+            return self.tokenizer.decode(ids, skip_special_tokens=True)
+        return self.tokenizer.decode([i for i in ids if i in self._marks or i not in self._control_ids])
+
+    def opens_thought(self, prompt: Sequence[int]) -> bool:
+        """Whether a prompt ends inside a thought, as the generation header of some thinking models does."""
+        return ends_inside(self.tokenizer.decode(prompt[-_HEADER:]))
+
+    def _turns(self, messages: Sequence[Message], system: str | None, where: str) -> list[Message]:
+        turns = _with_system(messages, system, self.supports_system)
         return [replace(turn, content=self._cut(turn.content, where)) for turn in turns]
 
-    def _prompt_ids(self, text: str, where: str) -> tuple[int, ...]:
-        """Ids of what the template wrote, with its control tokens."""
-        return self._ids(text, len(self._control.findall(text)), where)
+    def _reply(self, turns: Sequence[Message], reply: str, where: str) -> tuple[str, str]:
+        """What stands before a reply, and the reply as the template writes it."""
+        template, before = self.template, self.template.before(turns, where)
 
-    def _with_thought(
-        self, turns: list[Message], reply: str, where: str
-    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Ids of prompt and reply where the reply holds a thought: both as the template writes them."""
-        answered = [*turns, Message("assistant", self._cut(reply, where))]
-        whole, tail = self.template.text(answered, header=False, where=where), self.template.tail
-        prompt = self.template.text(turns, header=True, where=where)
-        body = whole.removeprefix(prompt).removesuffix(tail)
-        kept = all(part.strip() in body.replace(_CUT, "") for part in split_thought(reply) if part)
-        if not whole.startswith(prompt) or not whole.endswith(tail) or not kept:
+        def plain(text: str) -> str:
+            text = text.lstrip() if template.trims_left else text
+            text = text.rstrip() if template.trims_right else text
+            return f"{self._lead}{text}{self._tail}"
+
+        thought, answer = split_thought(reply)
+        if answer == reply:
+            return before, plain(self._cut(reply, where))
+        # the tags of its own thought are for the template to read; everything else is cut
+        tags = leading_tags(reply)
+        kept = "".join(piece if n % 2 else self._cut(piece, where) for n, piece in enumerate(tags))
+        own = template.write([*turns, Message("assistant", kept)], header=False, where=where)
+        header = template.write(turns, header=True, where=where)
+        end = own.rpartition(template.after)[0] if template.after else own
+        if end.removeprefix(before).strip() == kept.strip():
+            return before, plain(kept)
+        if not thought and answer is not None and end.endswith(self._cut(answer, where)):
+            return before, plain(self._cut(answer, where))
+        said = end.removeprefix(header)
+        plainly = said.replace(_CUT, "")
+        if not end.startswith(header) or thought not in plainly or not plainly.endswith(answer or thought):
             raise BadInput(
-                "the reply holds a thought, and the chat template writes none into a finished conversation.",
+                "the chat template leaves out or rewrites the thought that this reply begins with.",
                 where=where,
-                next="Take the thought out of the reply, or use a template that keeps it.",
+                next="Take the thoughts out of the rows, or use a template that keeps them.",
             )
-        return self._prompt_ids(prompt, where), (*self._prompt_ids(body, where), self.end_of_turn)
+        return header, f"{said}{self._tail}"
 
-    def _reply(self, reply: str, where: str) -> tuple[int, ...]:
-        if self.template.trims_left:
-            reply = reply.lstrip()
-        if self.template.trims_right:
-            reply = reply.rstrip()
-        return (*self._ids(self._cut(reply, where), 0, where), self.end_of_turn)
+    def _joint(self) -> tuple[str, str]:
+        """(anchor, lead): how a reply is tokenized apart so that prompt and reply are the template's own
+        conversation. anchor: text put before it and its ids taken off again, for tokenizers that begin every
+        text with a space. lead: white space of the template's before a reply.
 
-    def _ids(self, text: str, control: int, where: str) -> tuple[int, ...]:
-        """Tokenize between the cuts; `control` is the number of control tokens the template wrote."""
-        ids = tuple(i for piece in text.split(_CUT) for i in self._tokenize(piece))
-        if sum(i in self._control_ids for i in ids) > control:
+        Same ids are best; where tokens would join over the border, the same text is what there is to have.
+        """
+        before, lead = self.template.before([_HELLO]), self.template.lead
+        whole = self._tokenize(f"{before}{lead}{PROBE}{self._tail}")
+        ways = [(anchor, space) for anchor in ("", _ANCHOR) for space in dict.fromkeys((lead, ""))]
+        said = [
+            [*self._tokenize(before), *self._tokenize(f"{space}{PROBE}{self._tail}", anchor)]
+            for anchor, space in ways
+        ]
+        texts = [self.tokenizer.decode(ids, clean_up_tokenization_spaces=False) for ids in (whole, *said)]
+        same = [way for way, ids in zip(ways, said, strict=True) if ids == whole]
+        same += [way for way, text in zip(ways, texts[1:], strict=True) if text == texts[0]]
+        if not same:
+            raise BadInput(
+                f"prompt and reply, tokenized apart, give {texts[1][-80:]!r} where the chat template's own "
+                f"conversation is {texts[0][-80:]!r}.",
+                where=self.template.where,
+                next="Use a fast tokenizer of the model, or another chat template.",
+            )
+        return same[0]
+
+    def _ids(self, text: str, where: str, follows: bool = False) -> tuple[int, ...]:
+        """Tokenize between the cuts. follows: the text goes on from ids that stand before it."""
+        first, *others = text.split(_CUT)
+        pieces = [self._tokenize(first, self._anchor if follows else "")]
+        pieces += [self._tokenize(piece, self._within) for piece in others]
+        ids = tuple(i for piece in pieces for i in piece)
+        if sum(i in self._control_ids for i in ids) > len(self._control.findall(text)):
             raise BadInput("text of the row turns into a control token of the tokenizer.", where=where)
         if self.vocabulary is not None and max(ids, default=0) >= self.vocabulary:
             token = self.tokenizer.convert_ids_to_tokens(max(ids))
             raise BadInput(
-                f"the text holds {token!r}, token {max(ids)} of the tokenizer; the model's embeddings have "
-                f"{self.vocabulary} rows.",
+                f"the token {token!r} has no row in the embedding matrix, which has {self.vocabulary}: the "
+                "tokenizer got tokens that the model did not.",
                 where=where,
                 next="Use the tokenizer that the model was trained with, or a model with grown embeddings.",
             )
@@ -192,43 +245,16 @@ class ChatRenderer:
             text = self._control.sub(lambda found: found[0][0] + _CUT + found[0][1:], text)
         return text
 
-    def _tokenize(self, text: str) -> list[int]:
+    def _tokenize(self, text: str, anchor: str = "") -> list[int]:
+        """anchor: see `_joint`."""
+        if not text:
+            return []
         # the template writes the BOS itself; add_special_tokens would write a second one
-        return self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"] if text else []
-
-
-def render_dialogue(
-    renderer: ChatRenderer,
-    dialogue: Dialogue,
-    system: str | None,
-    max_length: int,
-    overlong: Overlong = "error",
-) -> Fitted:
-    """Render one row within `max_length` tokens; the reply is never cut.
-
-    overlong: what happens to a longer row. "error" raises BadInput with the row's id, file and line. "drop"
-    leaves it out. "truncate" shortens the prompt from its oldest end after the system turn: first whole
-    exchanges, then the head of the last user turn, character by character; the system turn and the
-    assistant header always survive, and a row whose system turn and reply alone are too long is dropped.
-    """
-    where = f"{dialogue.source or 'row'} ({dialogue.id})"
-    rendered = renderer.render(dialogue.messages, dialogue.reply, system=system, where=where)
-    length = len(rendered.ids)
-    if length <= max_length:
-        return Fitted("kept", rendered, dialogue.messages, length)
-    if overlong == "error":
-        raise BadInput(
-            f"the row has {length} tokens, more than max_length {max_length}.",
-            where=where,
-            next="Raise max_length, or set overlong to 'drop' or 'truncate'.",
+        ids, head = (
+            self.tokenizer(part, add_special_tokens=False, verbose=False)["input_ids"] if part else []
+            for part in (anchor + text, anchor)
         )
-    if overlong == "truncate":
-        room = max_length - (length - rendered.prompt_length)
-        turns = _shorten(renderer, dialogue.messages, system, room, where)
-        if turns:
-            rendered = renderer.render(turns, dialogue.reply, system=system, where=where)
-            return Fitted("truncated", rendered, turns, length)
-    return Fitted("dropped", None, dialogue.messages, length)
+        return ids[len(head) :] if ids[: len(head)] == head else self._tokenize(text)
 
 
 def preview(renderer: ChatRenderer, rendered: Rendered) -> list[tuple[str, bool]]:
@@ -261,28 +287,3 @@ def _with_system(messages: Sequence[Message], system: str | None, supported: boo
     if text and turns:
         turns[0] = replace(turns[0], content=f"{text}\n\n{turns[0].content}")
     return turns
-
-
-def _shorten(
-    renderer: ChatRenderer, messages: tuple[Message, ...], system: str | None, room: int, where: str
-) -> tuple[Message, ...] | None:
-    """The longest tail of the dialogue whose prompt has at most `room` tokens; None when none has."""
-
-    def fits(turns: tuple[Message, ...]) -> bool:
-        return len(renderer.prompt(turns, system=system, where=where)) <= room
-
-    fixed = messages[:1] if messages[0].role == "system" else ()
-    starts = [n for n, turn in enumerate(messages) if turn.role == "user"]
-    for start in starts[1:]:
-        if fits((*fixed, *messages[start:])):
-            return (*fixed, *messages[start:])
-    last = messages[-1]
-    low, high = 0, len(last.content) - 1  # keep at least one character
-    while low < high:
-        middle = (low + high) // 2
-        if fits((*fixed, Message("user", last.content[middle:]))):
-            high = middle
-        else:
-            low = middle + 1
-    turns = (*fixed, Message("user", last.content[low:]))
-    return turns if fits(turns) else None

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from playsafe.data.files import Row, decode, json_rows, kind, parse_json, read_bytes, read_rows
 from playsafe.errors import BadInput
+from playsafe.thoughts import whole
 
 PROMPTS = ("prompt", "request", "question", "goal", "query", "input", "instruction", "test_case", "behavior")
 REPLIES = (
@@ -140,6 +141,8 @@ def _plain(source: str, row: Row, column: str) -> Recording:
     if reply is None and value is not None:
         raise BadInput(f"the reply ({column}) is {kind(value)}, not a string.", where=source)
     ours = "finish" in row and "id" in row
+    if ours and reply is not None:
+        reply = whole(str(row.get("thought", "")), reply, bool(row.get("unfinished")))
     return Recording(source, _id(row), turns, reply, ours, ours and row["finish"] == "error")
 
 

@@ -1,171 +1,207 @@
-"""What a tokenizer's chat template writes, found out by probing it: the only caller of `apply_chat_template`.
+"""Messages → text as a tokenizer's own chat template writes it: the only caller of `apply_chat_template`.
 
-A template takes the text of a message as it is or as typed parts, has system turns or none, trims replies or
-does not, writes a header for the reply or ignores that it is asked to, opens a thought for it, or writes a
-closed one before a finished answer. All of that shows in a few conversations that are rendered at load; a
-template that loses a message's text is refused.
+Templates are programs by others and differ: some take text as typed parts, write no header when a reply is
+asked for, write more between the header and an answer (a channel, a closed thought), or read a clock. What is
+needed of one is found by rendering probes; one that loses text is refused.
 """
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from playsafe.data.thoughts import ends_inside, has_mark
+from jinja2 import TemplateError
+
 from playsafe.errors import BadInput
-from playsafe.records import Message
+from playsafe.records import Message, Speaker
+from playsafe.thoughts import tags
 
-DAY = datetime(2024, 7, 26)  # some templates write a date: without a fixed one the ids change every day
-DATE = f"{DAY:%d %b %Y}"
-_TOLD = [f"%{flag}{code}" for flag in ("-", "") for code in "aAbBcdeHIjmMpSuUwWxXyYZ"]
-_CLOCK = (  # takes the place of the function of that name; functions cannot be passed to a template
-    "{%- macro strftime_now(format) -%}{{ format"
-    + "".join(f"|replace('{told}', '{DAY.strftime(told)}')" for told in _TOLD)
-    + " }}{%- endmacro -%}"
+DATE = "26 Jul 2024"  # Llama 3.1 and 3.2 write a date: without a fixed one the ids change every day
+PROBE = "PROBE"
+_NOW = datetime.strptime(DATE, "%d %b %Y")
+_ASKED, _ANSWERED = Message("user", "QUERY"), Message("assistant", PROBE)
+# of user and assistant: who is given as typed parts; plain text first
+_SHAPES: tuple[frozenset[Speaker], ...] = (
+    frozenset(),
+    frozenset({"user", "assistant"}),
+    frozenset({"user"}),
+    frozenset({"assistant"}),
 )
-_MARK = "\ufdd1"  # a Unicode noncharacter in the place of a reply
-_PROBES = ("PROBE", "Quartz", "Vellum", "Onyx")
 
 
-class Template:
-    """tokenizer: with its chat template. arguments: variables of the template, "name" chooses among several.
+class ChatTemplate:
+    """A chat template with its arguments.
 
-    supports_system: whether a system turn's text is written. trims_left, trims_right: what becomes of blanks
-    around a reply. tail: what follows a reply. opened: the header of a reply to be generated opens a thought.
+    arguments: JSON values of variables that the template reads (`enable_thinking`); where a tokenizer has
+    several templates, `name` chooses one. text: its source. supports_system: whether it writes system turns.
+    trims_left, trims_right: whether it trims replies. lead: white space that it writes between the header and
+    a reply. after: what it writes after one.
 
-    Raises BadInput: no template, several and none chosen, an argument that the template does not know, a
-    message whose text is lost.
+    Raises BadInput: no template; several and none chosen; an argument that it does not read; a probe that it
+    rejects, loses or writes otherwise each time.
     """
 
-    def __init__(self, tokenizer: Any, arguments: Mapping[str, Any]) -> None:
-        self._tokenizer, self._arguments = tokenizer, dict(arguments)
-        self.source = self._chosen(self._arguments.pop("name", None))
-        self.given = dict(self._arguments)
-        self._program = _CLOCK + self.source if "strftime_now" in self.source else self.source
-        self._check_arguments()
-        self._parts = False
-        self._parts = not self._keeps([Message("user", _PROBES[0])])
-        user = Message("user", "Hello")
-        self.supports_system = self._keeps([Message("system", _PROBES[0]), user])
-        self.trims_left, self.trims_right, self.tail = self._around_a_reply()
-        self._refuse_lost_text()
-        header, none = self.text([user], header=True), self.text([user], header=False)
-        finished = self.finished([user])
-        written = finished[len(header) :] if finished.startswith(header) else ""
-        # ignores the generation prompt, or writes plain text between it and the reply
-        self._headless = header == none or bool(written and not self._marks(written))
-        self.opened = ends_inside(self.generation([user]))
+    def __init__(self, tokenizer: Any, arguments: Mapping[str, Any] | None = None) -> None:
+        self.tokenizer = tokenizer
+        self.where = str(getattr(tokenizer, "name_or_path", "") or "tokenizer")
+        self.text, self.arguments = _chosen(tokenizer, dict(arguments or {}), self.where)
+        self._refuse_unread()
+        self._typed = self._shape()
+        self.supports_system = self._writes_system()
+        self._refuse_loss()
+        own = self._probe([_ASKED, _ANSWERED])
+        padded = self._probe([_ASKED, Message("assistant", f"\n\t{PROBE}\t\n")])
+        self.trims_left, self.trims_right = f"\t{PROBE}" not in padded, f"{PROBE}\t" not in padded
+        before, _, self.after = own.rpartition(PROBE)
+        header = self._probe([_ASKED], header=True)
+        between = before.removeprefix(header) if before.startswith(header) else ""
+        self.lead = between if not between.strip() else ""
 
-    def text(
-        self, turns: Sequence[Message], *, header: bool, what: str = "conversation", where: str = ""
+    def write(
+        self, turns: Sequence[Message], *, header: bool, what: str = "dialogue", where: str = ""
     ) -> str:
-        """What the template writes of these turns. header: a reply is to follow. BadInput where it fails."""
-        messages = [
-            {"role": t.role, "content": [{"type": "text", "text": t.content}] if self._parts else t.content}
-            for t in turns
-        ]
+        """Turns as the template writes them. header: whether a reply is asked for."""
         try:
-            return self._tokenizer.apply_chat_template(
-                messages,
-                chat_template=self._program,
+            return self._render(turns, header, self._typed)
+        except Exception as error:  # whatever somebody's program may raise
+            raise BadInput(f"the chat template rejects the {what}: {_reason(error)}.", where=where) from None
+
+    def before(self, turns: Sequence[Message], where: str = "") -> str:
+        """What stands before a finished answer to the turns: a thought in it is closed."""
+        text = self.write([*turns, _ANSWERED], header=False, where=where)
+        before, found, _ = text.rpartition(PROBE)
+        if not found:
+            raise BadInput("the chat template leaves out the reply to this dialogue.", where=where)
+        return before.removesuffix(self.lead)
+
+    def asking(self, turns: Sequence[Message], where: str = "") -> str:
+        """What a model goes on from: the header that the template writes where that leaves room for a
+        thought, else what stands before a finished answer."""
+        header, before = self.write(turns, header=True, where=where), self.before(turns, where)
+        return before if tags(header) == tags(before) else header
+
+    def _render(self, turns: Sequence[Message], header: bool, typed: frozenset[Speaker]) -> str:
+        from transformers.utils.chat_template_utils import _compile_jinja_template
+
+        # the library's clock cannot be given as an argument: a template sees nothing but JSON values
+        _compile_jinja_template(self.text).globals["strftime_now"] = lambda form: _NOW.strftime(form)
+        written: list[dict[str, Any]] = [
+            {"role": turn.role, "content": [{"type": "text", "text": turn.content}]}
+            if turn.role in typed
+            else {"role": turn.role, "content": turn.content}
+            for turn in turns
+        ]
+        return str(
+            self.tokenizer.apply_chat_template(
+                written,
+                chat_template=self.text,
                 tokenize=False,
                 add_generation_prompt=header,
-                date_string=DATE,
-                **self._arguments,
+                **{"date_string": DATE, **self.arguments},
             )
-        except Exception as error:  # a template is a program of somebody else's
-            said = " ".join(str(error).split())[:300] or type(error).__name__
-            raise BadInput(f"the chat template rejects the {what}: {said}.", where=where) from None
+        )
 
-    def generation(self, turns: Sequence[Message], *, what: str = "dialogue", where: str = "") -> str:
-        """What a model reads before it answers."""
-        if self._headless:
-            return self.finished(turns, what=what, where=where)
-        return self.text(turns, header=True, what=what, where=where)
-
-    def finished(self, turns: Sequence[Message], *, what: str = "dialogue", where: str = "") -> str:
-        """What the template writes before the text of an answer that is there: a thought is closed."""
-        answered = [*turns, Message("assistant", _MARK)]
-        before, mark, _ = self.text(answered, header=False, what=what, where=where).rpartition(_MARK)
-        if not mark:
-            raise BadInput("the chat template writes no text of a reply.", where=where)
-        return before
-
-    # --- details --------------------------------------------------------------------------------------
-
-    def _chosen(self, name: str | None) -> str:
-        """The Jinja text of the template; of several the named one."""
-        where = str(getattr(self._tokenizer, "name_or_path", "") or "tokenizer")
-        own = getattr(self._tokenizer, "chat_template", None)
-        if not own:
-            raise BadInput(
-                "the tokenizer has no chat template.",
-                where=where,
-                next="Use an instruct model, or pass a tokenizer with a chat_template.",
-            )
-        if isinstance(own, str):
-            if name is not None:
-                raise BadInput("the tokenizer has one chat template.", where="model.template.name")
-            return own
-        if (name or "default") not in own:
-            raise BadInput(
-                f"the tokenizer has several chat templates and none called {name or 'default'!r}.",
-                where=where,
-                allowed=", ".join(sorted(own)),
-                next="Choose one: `model: {template: {name: ...}}`.",
-            )
-        return str(own[name or "default"])
-
-    def _check_arguments(self) -> None:
-        for name in self._arguments:
-            if name in ("messages", "add_generation_prompt", "tokenize", "chat_template"):
-                raise BadInput("the variable is set by playsafe.", where=f"model.template.{name}")
-            if not re.search(rf"\b{re.escape(name)}\b", self.source):
+    def _refuse_unread(self) -> None:
+        """An argument that the template does not read, or that is not its own."""
+        taken = {*inspect.signature(self.tokenizer.apply_chat_template).parameters, "messages"}
+        for name in self.arguments:
+            if name in taken or not re.search(rf"\b{re.escape(name)}\b", self.text):
                 raise BadInput(
-                    "the chat template does not know this variable.",
-                    where=f"model.template.{name}",
-                    next="Remove it: it would have no effect.",
+                    f"the chat template of {self.where} reads no argument {name!r}.",
+                    where="model.template",
+                    next="Leave it out, or look into the template for the names that it reads.",
                 )
 
-    def _keeps(self, turns: Sequence[Message]) -> bool:
-        try:
-            return _PROBES[0] in self.text(turns, header=False)
-        except BadInput:
-            return False
-
-    def _around_a_reply(self) -> tuple[bool, bool, str]:
-        user, [probe, *_] = Message("user", "Hello"), _PROBES
-        plain, padded = (
-            self.text([user, Message("assistant", reply)], header=False, what="question and its answer")
-            for reply in (probe, f"\n\t{probe}\t\n")
-        )
-        return f"\t{probe}" not in padded, f"{probe}\t" not in padded, plain.rpartition(probe)[2]
-
-    def _refuse_lost_text(self) -> None:
-        """Every message of a conversation is in what the template writes of it, in order."""
-        roles = ("user", "assistant", "user", "assistant")
-        turns = [Message(role, text) for role, text in zip(roles, _PROBES, strict=True)]  # type: ignore[arg-type]
-        for many in (2, 4):
+    def _shape(self) -> frozenset[Speaker]:
+        """Who is given as typed parts."""
+        problem = ""
+        for typed in _SHAPES:
             try:
-                written = self.text(turns[:many], header=False)
-            except BadInput:
-                if many == 2:
-                    raise
-                continue  # it takes no longer conversations: rows that are some will say so
-            for turn in turns[:many]:
-                _, found, written = written.partition(turn.content)
-                if not found:
-                    raise BadInput(
-                        f"the chat template loses the text of the {turn.role}'s turn, given as text and as "
-                        f"typed parts, in a conversation of {many} turns.",
-                        where=str(getattr(self._tokenizer, "name_or_path", "") or "tokenizer"),
-                        next="Use another template: `model: {template: {name: ...}}`, or mend this one.",
-                    )
+                text = self._render([_ASKED, _ANSWERED], False, typed)
+            except Exception as error:  # as in `write`
+                problem = problem or f"cannot render a question and its answer: {_reason(error)}"
+                continue
+            if lost := _lost(text, [_ASKED, _ANSWERED]):
+                problem = problem or f"leaves out the text of the {lost} turn"
+                continue
+            return typed
+        raise self._refusal(problem)
 
-    def _marks(self, text: str) -> bool:
-        """Whether text holds a control token or a tag of a thought."""
-        added = self._tokenizer.added_tokens_decoder.values()
-        special = {str(token) for token in added if token.special} | set(self._tokenizer.all_special_tokens)
-        return has_mark(text) or any(token and token in text for token in special)
+    def _writes_system(self) -> bool:
+        turns = [Message("system", PROBE), _ASKED]
+        also: frozenset[Speaker] = frozenset({"system"})
+        for typed in (self._typed, self._typed | also):
+            try:
+                if PROBE in self._render(turns, False, typed):
+                    self._typed = typed
+                    return True
+            except Exception:  # as in `write`; a template may refuse system turns
+                continue
+        return False
+
+    def _refuse_loss(self) -> None:
+        """Longer conversations: none of their texts is left out, and they are written alike each time."""
+        several = [Message("user", "FIRST"), Message("assistant", "SECOND"), _ASKED, _ANSWERED]
+        system = [Message("system", "SYSTEM")] if self.supports_system else []
+        for turns in (several, [*system, _ASKED, _ANSWERED], [*system, *several]):
+            try:
+                text = self._render(turns, False, self._typed)
+                again = self._render(turns, False, self._typed)
+            except Exception:  # it says so where a row is as long
+                continue
+            if lost := _lost(text, turns):
+                raise self._refusal(f"leaves out the text of a {lost} turn in a longer conversation")
+            if text != again:
+                raise self._refusal("writes the same conversation in another way each time")
+
+    def _probe(self, turns: Sequence[Message], header: bool = False) -> str:
+        return self.write(turns, header=header, what="probe conversation", where=self.where)
+
+    def _refusal(self, problem: str) -> BadInput:
+        return BadInput(
+            f"the chat template {problem}.",
+            where=self.where,
+            next="Use another template; the numbers would be about a text that the model never sees.",
+        )
+
+
+def _chosen(tokenizer: Any, arguments: dict[str, Any], where: str) -> tuple[str, dict[str, Any]]:
+    """The template's source and what is left of the arguments."""
+    found = getattr(tokenizer, "chat_template", None)
+    if isinstance(found, Mapping):
+        listed = ", ".join(sorted(found))
+        name = arguments.pop("name", "default")
+        if name not in found:
+            raise BadInput(
+                f"the tokenizer has several chat templates and none that is called {name!r}.",
+                where=where,
+                allowed=listed,
+                next="Choose one by its name, model.template: {name: ...}.",
+            )
+        found = found[name]
+    if not found:
+        raise BadInput(
+            "the tokenizer has no chat template.",
+            where=where,
+            next="Use an instruct model, or pass a tokenizer with a chat_template.",
+        )
+    return str(found), arguments
+
+
+def _lost(text: str, turns: Sequence[Message]) -> str:
+    """Whose text does not stand in a rendered conversation, in its order; "" where nothing is lost."""
+    place = 0
+    for turn in turns:
+        at = text.find(turn.content, place)
+        if at < 0 and not (turn.role == "system" and turn.content in text):
+            return turn.role
+        place = max(place, at)
+    return ""
+
+
+def _reason(error: Exception) -> str:
+    words = " ".join(str(error).split())[:300].rstrip(".")
+    return words if isinstance(error, TemplateError) else f"{type(error).__name__}: {words}"

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from playsafe.data.thoughts import split_thought
 from playsafe.evaluation.stopping import Stopping
 from playsafe.probes import ProbeSet
 from playsafe.progress import Reporter
@@ -20,6 +19,7 @@ from playsafe.records import Completion, LogProb, Prompt, Role
 from playsafe.rundir import RunDir, append_jsonl, read_jsonl, write_jsonl
 from playsafe.sources import system_text
 from playsafe.targets import Target
+from playsafe.thoughts import split_thought
 
 SCORED = ("task", "pairs")  # kinds of suites whose references' likelihood is measured
 
@@ -90,7 +90,7 @@ def _ask(
     for block in blocks:
         advance(sum(p.id in good for p in block))
         for group in target.answers(block, system, good):
-            rows = [_decoded(completion, probe) for completion in group]
+            rows = [_decoded(_answer(completion), probe) for completion in group]
             append_jsonl(path, map(asdict, rows))
             found |= {row.id: row for row in rows}
             advance(len(rows))
@@ -140,13 +140,15 @@ def _shown(prompt: Prompt) -> dict[str, Any]:
     return row | ({"request": prompt.request} if prompt.request else {})
 
 
-def _decoded(completion: Completion, probe: ProbeSet) -> Completion:
-    """The answer apart from the thought before it, and with an attack's cipher undone."""
+def _answer(completion: Completion) -> Completion:
+    """The reply without its thought, where who gave it has not parted them."""
+    if completion.thought or completion.unfinished or not completion.text:
+        return completion
     thought, answer = split_thought(completion.text)
-    if thought or answer is None:
-        thought = "\n\n".join(filter(None, [completion.thought, thought]))
-        finish = completion.finish if answer is not None else "thought"
-        completion = replace(completion, text=answer or "", thought=thought, finish=finish)
+    return replace(completion, text=answer or "", thought=thought, unfinished=answer is None)
+
+
+def _decoded(completion: Completion, probe: ProbeSet) -> Completion:
     plain = probe.read(completion.text) if completion.text else ""
     plain = plain.encode("utf-8", "replace").decode()  # character codes may name half a surrogate pair
     return replace(completion, decoded="" if plain == completion.text else plain)

@@ -112,7 +112,7 @@ def items(probe: ProbeSet, prompts: Sequence[Prompt], replies: Sequence[Completi
             (c.error or "no reply") if c.finish == "error" else "",
             probe.language,
             "the server's content filter took it away" if c.finish == "filtered" else "",
-            c.finish == "thought",
+            c.unfinished,
         )
         for p, c in zip(prompts, replies, strict=True)
     ]

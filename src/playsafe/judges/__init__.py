@@ -81,7 +81,7 @@ def verdicts(decide: Decide, items: Sequence[Item], languages: frozenset[str] | 
         elif item.unread:
             settled[item.id] = Verdict(item.id, "unparsed", evidence=item.unread)
         elif item.unfinished:
-            settled[item.id] = Verdict(item.id, "value", "unfinished", "it ends inside its thought")
+            settled[item.id] = Verdict(item.id, "value", "unfinished")
         elif (broken := degenerate(item.reply)) is not None:
             settled[item.id] = Verdict(item.id, "value", "degenerate", broken)
         elif foreign := _foreign(item, languages):

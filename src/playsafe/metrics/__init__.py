@@ -58,7 +58,7 @@ class Reply:
     @property
     def unfinished(self) -> bool:
         """Whether it ends inside its thought: then there is no answer to look at."""
-        return self.completion is not None and self.completion.finish == "thought"
+        return self.completion is not None and self.completion.unfinished
 
 
 class Measure:

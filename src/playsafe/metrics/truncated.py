@@ -19,7 +19,7 @@ class Truncated(Measure):
     def value(self, reply: Reply) -> float:
         if reply.completion is None or reply.text is None:
             return math.nan
-        return float(reply.completion.finish in ("length", "thought"))
+        return float(reply.completion.finish == "length")
 
 
 METRIC = Truncated()

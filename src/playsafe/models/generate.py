@@ -16,7 +16,8 @@ from playsafe.models.guided import Combine, Context, Guided, left_padded
 
 
 class Generated(NamedTuple):
-    """text without control tokens; tokens counted with the stop token; how the reply ended."""
+    """text without control tokens, but for the marks of a thought; tokens counted with the stop token; how
+    the reply ended."""
 
     text: str
     tokens: int
@@ -30,7 +31,7 @@ def decoding(model: Any, renderer: ChatRenderer, config: GenerationConfig) -> HF
     plain = {"do_sample": False, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0, "num_beams": 1}
     keep = (*plain, "temperature", "top_p", "top_k", "min_p")
     chosen = plain | {key: own[key] for key in keep if own.get(key) is not None}
-    pad = renderer.tokenizer.pad_token_id
+    pad = renderer.pad_id
     return HFGenerationConfig(
         **chosen,
         max_new_tokens=config.max_new_tokens,
@@ -73,9 +74,5 @@ def generate(
 def _cut(ids: list[int], renderer: ChatRenderer) -> Generated:
     end = next((i for i, token in enumerate(ids) if token in renderer.stop_ids), None)
     kept = ids if end is None else ids[:end]
-    if renderer.thought_ids.isdisjoint(kept):
-        text = renderer.tokenizer.decode(kept, skip_special_tokens=True).strip()
-    else:  # the marks of a thought are special tokens: they tell it from the answer
-        special = set(renderer.tokenizer.all_special_ids) - renderer.thought_ids
-        text = renderer.tokenizer.decode([i for i in kept if i not in special]).strip()
+    text = renderer.decode(kept).strip()
     return Generated(text, len(kept) + (end is not None), "length" if end is None else "stop")

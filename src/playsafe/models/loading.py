@@ -125,7 +125,8 @@ def _placed(model: PreTrainedModel, config: ModelConfig) -> PreTrainedModel:
 def placement(config: ModelConfig) -> dict[str, Any]:
     """What names a model and where it computes, without its weights being read."""
     source = Path(resolve(config.name_or_path))
-    found = config.model_dump(exclude={"name_or_path", "revision", "adapter"})
+    found = config.model_dump(exclude={"name_or_path", "revision", "adapter", "template"})
+    found |= {"template": config.template} if config.template else {}
     found["device"] = torch.device(_device(config.device)).type
     found["adapter"] = config.adapter and model_hash(Path(config.adapter))
     if source.is_dir():
@@ -149,12 +150,12 @@ def load_aligned(config: ModelConfig, *, chat_template: str | None = None) -> Al
     tokenizer = load_tokenizer(config)
     if chat_template is not None:
         tokenizer.chat_template = chat_template
-    ChatRenderer(tokenizer, (), config.template)  # refuses a template before weights are read
+    ChatRenderer(tokenizer, arguments=config.template)  # refuses a template before weights are read
     model = load_weights(config)
     stop = model.generation_config.eos_token_id if model.generation_config else None
     stop_ids = stop if isinstance(stop, list) else [stop] if stop is not None else []
-    embeddings: Any = model.get_input_embeddings()
-    renderer = ChatRenderer(tokenizer, stop_ids, config.template, len(embeddings.weight))
+    rows = len(model.get_input_embeddings().weight)  # type: ignore[arg-type]
+    renderer = ChatRenderer(tokenizer, stop_ids, arguments=config.template, vocabulary=rows)
     return Aligned(model, tokenizer, renderer, config, _weights_hash(config, model))
 
 

@@ -97,7 +97,7 @@ def reply_of(
         return None
     found: dict[str, Any] = {
         "text": _cut(completion.text or completion.error),
-        "finish": completion.finish,
+        "finish": "thought" if completion.unfinished else completion.finish,
         "verdicts": [[v.outcome or v.state, v.evidence[:300]] if v else None for v in verdicts],
     }
     if completion.thought:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from playsafe.config import StudyConfig
-from playsafe.data.chat import ChatRenderer, Fitted
+from playsafe.data.chat import ChatRenderer
+from playsafe.data.fitting import Fitted
 from playsafe.records import Dialogue, Role
 from playsafe.registry import Registry
 

@@ -45,8 +45,7 @@ class Material:
     @property
     def pad_id(self) -> int:
         renderer = self.aligned().renderer
-        pad = renderer.tokenizer.pad_token_id
-        return int(pad if pad is not None else renderer.end_of_turn)
+        return renderer.end_of_turn if renderer.pad_id is None else renderer.pad_id
 
 
 class Rows(NamedTuple):

@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from playsafe.data.chat import ChatRenderer, render_dialogue
+from playsafe.data.chat import ChatRenderer
+from playsafe.data.fitting import render_dialogue
 from playsafe.data.rows import Example, Row, reply_marks
 from playsafe.errors import BadInput
 from playsafe.objectives import Pooling, pooling_weights

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from playsafe import sources
-from playsafe.data.chat import Fitted, render_dialogue
+from playsafe.data.fitting import Fitted, render_dialogue
 from playsafe.data.rows import Row, reply_marks
 from playsafe.errors import CheckFailed
 from playsafe.records import Dialogue, Role

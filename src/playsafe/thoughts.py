@@ -24,7 +24,6 @@ _CHANNEL = re.compile(
 )
 _NEXT_CHANNEL = re.compile(r"<\|start\|>assistant<\|channel\|>", re.IGNORECASE)
 _TURN_END = re.compile(r"<\|(?:end|return|call)\|>\Z")
-OPEN = "<think>\n"  # how a thought that the prompt has opened is written down
 _INDENT = 40  # characters before a tag that tell whether it begins its line
 _MOST = 1000  # tags looked at of a reply
 _CHANNEL_TOKENS = {"<|start|>", "<|channel|>", "<|message|>", "<|end|>", "<|constrain|>"}
@@ -80,15 +79,33 @@ def ends_inside(text: str) -> bool:
     return last is not None and last.end() == len(text) and last["name"].lower() == "analysis"
 
 
+def tags(text: str) -> list[str]:
+    """Everything in a text that tells a thought from its answer."""
+    return [match[0] for pattern in (_TAG, _CHANNEL) for match in pattern.finditer(text)]
+
+
+def whole(thought: str, answer: str, unfinished: bool = False) -> str:
+    """A reply from its parts, as `split_thought` reads it."""
+    if unfinished:
+        return f"<think>\n{thought}"
+    return f"<think>\n{thought}\n</think>\n\n{answer}" if thought else answer
+
+
 def marks(tokens: Sequence[str]) -> set[str]:
     """Those of a tokenizer's control tokens that tell a thought from its answer."""
     channels = _CHANNEL_TOKENS if "<|channel|>" in tokens else set()
     return {token for token in tokens if token in channels or _TAG.fullmatch(token)}
 
 
-def has_mark(text: str) -> bool:
-    """Whether a tag of a thought, or of a channel, stands anywhere in a text."""
-    return _TAG.search(text) is not None or "<|channel|>" in text
+def leading_tags(text: str) -> list[str]:
+    """The pieces of a reply up to its answer, every second one a tag; the last piece is the answer."""
+    _, answer = split_thought(text)
+    head = text[: len(text.rstrip()) - len(answer or "")] if answer != text else ""
+    pieces, place = list[str](), 0
+    for tag in _tags(head):
+        pieces += [text[place : tag.start], text[tag.start : tag.end]]
+        place = tag.end
+    return [*pieces, text[place:]]
 
 
 def _tags(text: str) -> list[_Tag]:
@@ -108,8 +125,7 @@ def _unopened(text: str, tags: Sequence[_Tag]) -> bool:
     if not tags or tags[0].opens:
         return False
     line, end, _ = text[tags[0].end :].partition("\n")
-    ends_a_sentence = text[: tags[0].start].rstrip().endswith((".", "!", "?", "…", ")", '"'))
-    return not tags[0].inline or (not line.strip() and bool(end)) or ends_a_sentence
+    return not tags[0].inline or (not line.strip() and bool(end))
 
 
 def _closing(tags: Sequence[_Tag], begin: int, family: str | None) -> int | None:
