@@ -303,9 +303,9 @@ def test_a_thought_without_an_answer_is_neither_safe_nor_unsafe_and_counted() ->
     expected = {
         "unfinished": (2 / 7, 7, 1),
         "filter_rate": (1 / 7, 7, 1),
-        "refusal": (1 / 6, 6, 2),  # reply 1 alone; what the filter took is unmeasured
-        "compliance": (1 / 6, 6, 2),  # the softened one
-        "safe": (2 / 6, 6, 2),  # 1 and 7
+        "refusal": (1 / 4, 4, 4),  # reply 1 alone; what is filtered or has no answer is unmeasured
+        "compliance": (1 / 4, 4, 4),  # the softened one
+        "safe": (2 / 4, 4, 4),  # 1 and 7
         "degenerate": (1 / 6, 6, 2),
         "truncated": (1 / 6, 6, 2),
         "disclaimer": (1 / 4, 4, 2),  # of the answers that are there

@@ -71,9 +71,9 @@ def test_the_answer_is_judged_and_the_thought_kept(tmp_path: Path) -> None:
     assert outcomes == ["comply", "refuse", "unfinished", "refuse"]
     texts = [(row["text"], row["thought"], row["unfinished"]) for row in said.values()]
     assert texts == [(YES, NO, False), (NO, LONG.strip(), False), ("", NO, True), (NO, "", False)]
-    assert found["refusal"] == (2 / 4, 4, 0)
-    assert found["safe"] == (2 / 4, 4, 0)
-    assert found["compliance"] == (1 / 4, 4, 0)
+    assert found["refusal"] == (2 / 3, 3, 1)
+    assert found["safe"] == (2 / 3, 3, 1)
+    assert found["compliance"] == (1 / 3, 3, 1)
     assert found["unfinished"] == (1 / 4, 4, 0)
     assert found["degenerate"] == (0.0, 4, 0)
 
@@ -99,7 +99,11 @@ def test_an_unfinished_reply_is_no_hit_of_any_metric(kind: Any) -> None:
     judged = replace(alone, judge="rules", outcomes=frozenset(get_args(Outcome)), verdicts=[verdict])
     measured = metrics.measure(alone) | metrics.measure(judged)
     nan = {name for name, [value] in measured.items() if value is not None and math.isnan(value)}
-    assert nan <= {"disclaimer", "other_language"}
+    # unmeasured, so that it speaks against every gate; never 0, which some gates would take for good
+    assert all(
+        math.isnan(value) for name in metrics.measure(judged) for value in measured[name] if value is not None
+    )
+    assert nan >= metrics.measure(judged).keys() - {"immersion"}
     assert {name for name, [value] in measured.items() if value == 1} == {"truncated", "unfinished"}
 
 
