@@ -88,7 +88,7 @@ class InProcess:
     def _completion(self, prompt: Prompt, ids: Sequence[int], reply: Generated) -> Completion:
         begun = prompt.prefill and split_thought(prompt.prefill)[1] is None
         opened = begun if prompt.prefill else self.renderer.opens_thought(ids)
-        thought, answer = split_thought(reply.text, bool(opened))
+        thought, answer = split_thought(reply.text, bool(opened), cut=reply.finish == "length")
         found = Completion(prompt.id, prompt.suite, answer or "", reply.tokens, reply.finish)
         return replace(found, thought=thought, unfinished=answer is None)
 

@@ -14,7 +14,9 @@ _TAG = re.compile(
     r"<(?P<xml>/?)(?P<name>(?:seed:)?(?:think|thinking|thoughts?|reasoning))\s*>"
     r"|\[(?P<square>/?)THINK\]"
     r"|(?P<drawn>◁/?)think▷"
-    r"|<\|(?P<word>begin|end)_of_thought\|>",
+    r"|<\|(?P<word>begin|end)_of_thought\|>"
+    r"|<\|(?P<stage>START|END)_THINKING\|>"
+    r"|(?P<bar><\|channel>(?:thought)?|<channel\|>)",
     re.IGNORECASE,
 )
 _CHANNEL = re.compile(
@@ -25,7 +27,7 @@ _CHANNEL = re.compile(
 _NEXT_CHANNEL = re.compile(r"<\|start\|>assistant<\|channel\|>", re.IGNORECASE)
 _TURN_END = re.compile(r"<\|(?:end|return|call)\|>\Z")
 _INDENT = 40  # characters before a tag that tell whether it begins its line
-_MOST = 1000  # tags looked at of a reply
+_MOST = 1000  # tags looked at of a reply; one that begins with so many never comes to an answer
 _CHANNEL_TOKENS = {"<|start|>", "<|channel|>", "<|message|>", "<|end|>", "<|constrain|>"}
 
 
@@ -40,14 +42,20 @@ class _Tag(NamedTuple):
     inline: bool
 
 
-def split_thought(text: str, opened: bool = False) -> tuple[str, str | None]:
+def split_thought(text: str, opened: bool = False, cut: bool = False) -> tuple[str, str | None]:
     """(thought, answer) of a reply; answer None: the reply ends inside its thought.
 
     A thought stands at the beginning; tags further on are text. Several in a row are joined with a blank line
     between. Without a thought the text is the answer as it is. opened: the prompt ended inside a thought, so
     the text begins in it. Where that is not known, a closing tag that no opening tag precedes counts as the
-    end of a thought where it begins or ends its line.
+    end of a thought where it begins or ends its line. cut: the text was cut off, so that nothing behind a
+    thought is no empty answer: it never began.
     """
+    thought, answer = _split(text, opened)
+    return thought, None if cut and answer == "" != text else answer
+
+
+def _split(text: str, opened: bool) -> tuple[str, str | None]:
     tags = _tags(text)
     if _CHANNEL.match(text.lstrip()):
         return _channels(text.lstrip())
@@ -67,6 +75,8 @@ def split_thought(text: str, opened: bool = False) -> tuple[str, str | None]:
         if found is None:
             return _joined(thoughts), None
         place, n, inside = tags[found].end, found + 1, False
+    if n == _MOST:
+        return _joined(thoughts), None
     return (_joined(thoughts), text[place:].strip()) if place else ("", text)
 
 
@@ -98,7 +108,11 @@ def marks(tokens: Sequence[str]) -> set[str]:
 
 
 def leading_tags(text: str) -> list[str]:
-    """The pieces of a reply up to its answer, every second one a tag; the last piece is the answer."""
+    """The pieces of a reply up to its answer, every second one a tag; the last piece is the answer, and the
+    only one of a reply that does not begin with a tag that opens a thought."""
+    first = next(iter(_tags(text)), None)
+    if first is None or not first.opens or text[: first.start].strip():
+        return [text]
     _, answer = split_thought(text)
     head = text[: len(text.rstrip()) - len(answer or "")] if answer != text else ""
     pieces, place = list[str](), 0
@@ -113,7 +127,7 @@ def _tags(text: str) -> list[_Tag]:
     for match in islice(_TAG.finditer(text), _MOST):
         kind = str(match.lastgroup)
         family = match["name"].lower() if match["name"] else kind
-        closes = "/" in match[0] or (match["word"] or "").lower() == "end"
+        closes = bool(re.match(r"</|\[/|◁/|<\|end|<channel\|", match[0], re.IGNORECASE))
         before = text[max(0, match.start() - _INDENT) : match.start()].rstrip(" \t")
         inline = bool(before) and not before.endswith("\n")
         found.append(_Tag(match.start(), match.end(), family, not closes, inline))

@@ -211,6 +211,13 @@ def test_a_thought_that_the_template_drops_is_refused(shape: str) -> None:
     assert preview(renderer, quoted)[-1][0] == "Write <think> and </think> so.</s>"
 
 
+@pytest.mark.parametrize("said", ["Here:\n</think>\nend", "a <think> b", "</think>", "[THINK] in THINK"])
+def test_what_a_model_answers_can_always_be_scored(shape: str, said: str) -> None:
+    """Tags in an answer are text, whatever the template makes of them in its own conversations."""
+    renderer = ChatRenderer(made(shape))
+    assert said in preview(renderer, renderer.render(SHORT, said if "[" not in said else f"x {said}"))[-1][0]
+
+
 def test_tags_that_are_control_tokens() -> None:
     """Those of a reply's own thought are the template's to read; anywhere else they stay text."""
     thinker = made("qwen3")
@@ -240,8 +247,10 @@ BROKEN = {
     ),
     "loses earlier turns": (
         EACH + "{% if loop.revindex < 3 %}" + PLAIN + "{% endif %}" + ASK,
-        "leaves out the text of a user turn in a longer",
+        "leaves out, in a longer conversation, the text of a user turn",
     ),
+    "escapes": (EACH + PLAIN.replace("m['content']", "m['content']|e") + ASK, "rewrites marks in the text"),
+    "quotes": (EACH + PLAIN.replace("m['content']", "m['content']|tojson") + ASK, "rewrites marks in"),
     "rewrites": (EACH + PLAIN.replace("m['content']", "m['content']|lower") + ASK, "leaves out the text"),
     "breaks": (EACH + "{{ 1 / 0 }}" + ASK, "ZeroDivisionError"),
     "of another type": (EACH + "{{ m['content'] + 1 }}" + ASK, "TypeError"),

@@ -28,9 +28,10 @@ from playsafe.report.transcripts import disagreements
 from playsafe.report.warnings import warnings
 from playsafe.results import StudyRuns, gate_table, load
 from playsafe.results.agreement import LIMIT, pairs
+from playsafe.results.answers import STATES
 from playsafe.results.attacks import measured
 from playsafe.results.numbers import Numbers
-from playsafe.results.outcomes import HARMFUL, HARMLESS, composition
+from playsafe.results.outcomes import HARMFUL, HARMLESS, UNVOICED, Category, composition
 from playsafe.rundir import read_json, read_jsonl
 from playsafe.statistics import wilson
 
@@ -121,6 +122,13 @@ def test_shares_add_up_to_all(numbers: Numbers, method: str, key: str, judge: st
     found = composition(numbers, method, key, judge, categories)
     assert sum(stat.value for stat in found.values()) == pytest.approx(1.0)
     assert all(stat.low <= stat.value <= stat.high for stat in found.values())
+
+
+@pytest.mark.parametrize("categories", [HARMFUL, UNVOICED, HARMLESS])
+def test_every_state_of_a_reply_has_a_category_and_a_colour(categories: list[Category]) -> None:
+    css = (Path(sections.__file__).parent / "page.css").read_text(encoding="utf-8")
+    assert {state for category in categories for state in category.states} == set(STATES)
+    assert all(f".o-{category.key} {{" in css for category in categories)
 
 
 def test_a_composition_by_hand(numbers: Numbers) -> None:

@@ -28,6 +28,10 @@ MUSED = "<|channel|>analysis<|message|>"
         ("[THINK]hm[/THINK]yes", "hm", "yes"),
         ("◁think▷hm◁/think▷yes", "hm", "yes"),
         ("<|begin_of_thought|>hm<|end_of_thought|>yes", "hm", "yes"),
+        ("<|START_THINKING|>hm<|END_THINKING|>yes", "hm", "yes"),
+        ("<|channel>thought\nhm\n<channel|>yes", "hm", "yes"),
+        ("<|channel>thought\n<channel|>yes", "", "yes"),
+        ("<|channel>thought\nhm", "hm", None),
         # empty, no answer behind it, several in a row
         ("<think></think>yes", "", "yes"),
         ("<think>\n\n</think>\n\nyes", "", "yes"),
@@ -91,11 +95,21 @@ def test_split_where_the_prompt_opened_the_thought(text: str, thought: str, answ
     assert split_thought(text, opened=True) == (thought, answer)
 
 
+def test_a_text_cut_off_behind_its_thought_has_no_answer() -> None:
+    assert split_thought("<think>hm</think>\n", cut=True) == ("hm", None)
+    assert split_thought("<think>hm</think>y", cut=True) == ("hm", "y")
+    assert split_thought(f"{MUSED}hm{END}{START}{SAID}", cut=True) == ("hm", None)
+    assert split_thought("", cut=True) == ("", "")
+    assert split_thought("", opened=True, cut=True) == ("", None)
+
+
 @pytest.mark.parametrize(
     ("text", "inside"),
     [
         ("<|assistant|><think>\n", True),
         ("[THINK]", True),
+        ("<|turn>model\n<|channel>thought\n", True),
+        ("<|turn>model\n<|channel>thought\n<channel|>", False),
         (f"{START}{MUSED}", True),
         ("<|assistant|>", False),
         ("<think>\n\n</think>\n\n", False),
@@ -117,6 +131,7 @@ def test_parts_make_the_whole_again() -> None:
 def test_tags_before_the_answer() -> None:
     assert leading_tags("<think>hm</think>yes") == ["", "<think>", "hm", "</think>", "yes"]
     assert leading_tags("Write <think> so.") == ["Write <think> so."]
+    assert leading_tags("Code:\n</think>\nend") == ["Code:\n</think>\nend"]
     assert leading_tags("<think>a</think>no <think>") == ["", "<think>", "a", "</think>", "no <think>"]
 
 
@@ -124,6 +139,7 @@ def test_control_tokens_that_are_kept() -> None:
     assert marks(["<think>", "</think>", "<|end|>", "<s>"]) == {"<think>", "</think>"}
     assert marks(["<|channel|>", "<|end|>", "<|return|>"]) == {"<|channel|>", "<|end|>"}
     assert marks(["<|end|>", "[INST]"]) == set()
+    assert marks(["<|channel>", "<channel|>", "<turn|>"]) == {"<|channel>", "<channel|>"}
 
 
 def test_hostile_tags_stay_fast() -> None:
@@ -131,5 +147,6 @@ def test_hostile_tags_stay_fast() -> None:
     assert split_thought("<think>" + "a </think> " * 50_000)[0] == "a"
     assert split_thought("<think>a</think>" * 400 + "yes")[1] == "yes"
     assert split_thought("<think><think></think>" * 20_000)[0]
+    assert split_thought("<think></think>" * 20_000 + "yes")[1] is None
     assert split_thought("<|channel|>" * 20_000)[1] is None
     assert split_thought("\n" * 200_000 + "</think>\nyes") == ("", "yes")

@@ -27,7 +27,7 @@ from playsafe.thoughts import ends_inside, leading_tags, marks, split_thought
 
 _HELLO = Message("user", "Hello")
 _ANCHOR = "\n"
-_HEADER = 16  # tokens at the end of a prompt that surely hold a tag at its end
+_HEADER = 48  # tokens at the end of a prompt that surely hold a tag at its end
 _CUT = "\ufdd0"  # a Unicode noncharacter: no text holds it, no tokenizer sees it
 
 
@@ -168,12 +168,12 @@ class ChatRenderer:
             text = text.rstrip() if template.trims_right else text
             return f"{self._lead}{text}{self._tail}"
 
-        thought, answer = split_thought(reply)
-        if answer == reply:
+        pieces = leading_tags(reply)
+        if len(pieces) == 1:
             return before, plain(self._cut(reply, where))
         # the tags of its own thought are for the template to read; everything else is cut
-        tags = leading_tags(reply)
-        kept = "".join(piece if n % 2 else self._cut(piece, where) for n, piece in enumerate(tags))
+        kept = "".join(piece if n % 2 else self._cut(piece, where) for n, piece in enumerate(pieces))
+        thought, answer = split_thought(reply)
         own = template.write([*turns, Message("assistant", kept)], header=False, where=where)
         header = template.write(turns, header=True, where=where)
         end = own.rpartition(template.after)[0] if template.after else own

@@ -23,6 +23,7 @@ DATE = "26 Jul 2024"  # Llama 3.1 and 3.2 write a date: without a fixed one the 
 PROBE = "PROBE"
 _NOW = datetime.strptime(DATE, "%d %b %Y")
 _ASKED, _ANSWERED = Message("user", "QUERY"), Message("assistant", PROBE)
+_MARKS = "a \"b\" 'c' & <d>\n\n{e} – *f*"  # what a template may escape
 # of user and assistant: who is given as typed parts; plain text first
 _SHAPES: tuple[frozenset[Speaker], ...] = (
     frozenset(),
@@ -143,17 +144,19 @@ class ChatTemplate:
         return False
 
     def _refuse_loss(self) -> None:
-        """Longer conversations: none of their texts is left out, and they are written alike each time."""
+        """Longer conversations and marks: nothing is left out or escaped, all is written alike each time."""
+        marks = Message("user", _MARKS), Message("assistant", _MARKS)
         several = [Message("user", "FIRST"), Message("assistant", "SECOND"), _ASKED, _ANSWERED]
         system = [Message("system", "SYSTEM")] if self.supports_system else []
-        for turns in (several, [*system, _ASKED, _ANSWERED], [*system, *several]):
+        for turns in (marks, several, [*system, _ASKED, _ANSWERED], [*system, *several]):
             try:
                 text = self._render(turns, False, self._typed)
                 again = self._render(turns, False, self._typed)
             except Exception:  # it says so where a row is as long
                 continue
             if lost := _lost(text, turns):
-                raise self._refusal(f"leaves out the text of a {lost} turn in a longer conversation")
+                how = "rewrites marks in" if turns is marks else "leaves out, in a longer conversation,"
+                raise self._refusal(f"{how} the text of a {lost} turn")
             if text != again:
                 raise self._refusal("writes the same conversation in another way each time")
 

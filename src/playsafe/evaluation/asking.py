@@ -144,7 +144,7 @@ def _answer(completion: Completion) -> Completion:
     """The reply without its thought, where who gave it has not parted them."""
     if completion.thought or completion.unfinished or not completion.text:
         return completion
-    thought, answer = split_thought(completion.text)
+    thought, answer = split_thought(completion.text, cut=completion.finish == "length")
     return replace(completion, text=answer or "", thought=thought, unfinished=answer is None)
 
 
