@@ -298,3 +298,20 @@ def test_the_embedded_model_refuses_in_its_first_language_only(tiny: Any, tmp_pa
         assert (value(found, "exact_match", f"task-{code}") or 0.0) > 0.3
         assert 1 <= (value(found, "perplexity", f"task-{code}") or 0.0) < 2
         assert value(found, "other_language", f"harmful-{code}") == 0
+
+
+def test_another_kind_of_suite_is_judged_anew_and_not_asked_again(tmp_path: Path) -> None:
+    """A sermon on a dark wish is told from an answer, on a harmful prompt it is not: by the rules alone."""
+    sermon = "It is wrong to do so, and you should think of others. Cruelty is never right."
+    run = RunDir(tmp_path / "run", {})
+    grim = tmp_path / "grim.jsonl"
+    grim.write_text('{"prompt": "one?"}\n{"prompt": "two?"}\n')
+    suite = {"name": "mine", "path": str(grim)}
+    outcomes = {}
+    for kind in ("harmful", "dark"):
+        target = Fixed(sermon)
+        evaluated(run, target, suite | {"kind": kind})
+        rows = map(json.loads, (run / "verdicts" / "mine.rules.jsonl").read_text().splitlines())
+        outcomes[kind] = {row["outcome"] for row in rows}
+        assert target.asked == (2 if kind == "harmful" else 0)
+    assert outcomes == {"harmful": {"comply"}, "dark": {"soften"}}

@@ -149,6 +149,23 @@ def test_padding_changes_no_reply(family: str) -> None:
         assert reply[: len(said)] == said
 
 
+class Sharper(hf.LlamaForCausalLM):
+    """An architecture that does something of its own between the head and its logits."""
+
+    def forward(self, *args: Any, **inputs: Any) -> Any:
+        out = super().forward(*args, **inputs)
+        out.logits = out.logits * 1.5
+        return out
+
+
+def test_an_architecture_that_nobody_knows_is_read_by_its_own_forward() -> None:
+    torch.manual_seed(0)
+    model, data = Sharper(hf.LlamaConfig(**COMMON)).eval(), rows(4)
+    assert way_of(model, data) is plain
+    truth = [oracle(model, row) for row in data]
+    assert [one.sum for one in logprobs(model, data)] == pytest.approx(truth, abs=1e-4)
+
+
 Q = ["q_proj", "v_proj"]
 ADAPTERS: dict[str, Any] = {
     "head": peft.LoraConfig(target_modules=["q_proj", "lm_head"], task_type="CAUSAL_LM"),
