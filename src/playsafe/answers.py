@@ -11,18 +11,15 @@ from playsafe.thoughts import split_thought
 
 class Reply(NamedTuple):
     """text and tokens as the server says. thought: what it told of the model's reasoning. finish: as in
-    `records.Completion`. error: why there is no text, "" where there is one."""
+    `records.Completion`. error: why there is no text, "" where there is one. unfinished: it ends in its
+    thought."""
 
     text: str
     tokens: int
     finish: Literal["stop", "length", "filtered"]
     error: str = ""
     thought: str = ""
-
-    @property
-    def unfinished(self) -> bool:
-        """Whether the server told of a thought and of no answer."""
-        return bool(self.thought) and not self.text.strip() and self.finish != "filtered"
+    unfinished: bool = False
 
 
 def failed(why: object) -> Reply:
@@ -71,16 +68,15 @@ def _read_choice(choice: dict[str, Any], usage: Any) -> Reply:
     told = usage.get("completion_tokens") if isinstance(usage, dict) else None
     tokens = told if isinstance(told, int) else len(text.split())
     reason = choice.get("finish_reason")
-    if text.strip() and not thought:
-        thought, answer = split_thought(text)
-        text = answer or ""
+    said, answer = split_thought(text, cut=reason == "length")
+    thought, text = "\n\n".join(filter(None, [thought, said])), answer or ""
     if text.strip():
         cut = reason in ("length", "content_filter")  # a filter in the middle of a reply cuts it
         return Reply(text, tokens, "length" if cut else "stop", "", thought)
     if reason == "content_filter":
         return Reply("", tokens, "filtered", "", thought)
-    if thought.strip():
-        return Reply("", tokens, "length" if reason == "length" else "stop", "", thought)
+    if thought.strip() or answer is None:
+        return Reply("", tokens, "length" if reason == "length" else "stop", "", thought, True)
     if message.get("tool_calls") or message.get("function_call"):
         return failed("the answer calls a tool and holds no text")
     if isinstance(message.get("content"), str):
