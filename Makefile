@@ -20,7 +20,7 @@ demo: $(STAMP)
 	HF_HUB_OFFLINE=1 $(BIN)/playsafe quickstart
 
 test: $(STAMP)
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m '' -n 2 --dist loadfile --durations=5
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m '' -n 2 --dist loadfile --no-loadscope-reorder --durations=5
 
 fast: $(STAMP)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist loadfile
