@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
+from playsafe.secrets import redacted
 from playsafe.thoughts import split_thought
 
 
@@ -28,7 +29,7 @@ def failed(why: object) -> Reply:
 
 
 def short(error: object) -> str:
-    return " ".join(str(error).split())[:300]
+    return " ".join(redacted(str(error)).split())[:300]
 
 
 def read_answer(body: bytes) -> Reply:

@@ -7,6 +7,8 @@ shown only for a bug of ours. To add an error, subclass `PlaysafeError` and choo
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable
 
 
@@ -48,6 +50,33 @@ class CheckFailed(PlaysafeError, RuntimeError):
     """A self-check at the start of or during a run did not hold; the numbers would not be trustworthy."""
 
     exit_code = 3
+
+
+class SystemFault(PlaysafeError, RuntimeError):
+    """The operating system refuses: the disk is full, a directory has gone, permission is missing."""
+
+    exit_code = 3
+
+    @classmethod
+    def of(cls, error: Exception) -> SystemFault | None:
+        """What an error of the operating system, or a library's about one, means; None for another."""
+        said = str(error)
+        number = error.errno if isinstance(error, OSError) else None
+        if isinstance(error, OSError) and number is None:
+            return None  # a library's own, such as that a model cannot be found
+        if number is None and not ("(os error " in said or "PytorchStreamWriter failed writing" in said):
+            return None
+        full = number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left" in said
+        full = full or "PytorchStreamWriter" in said
+        what = (
+            "the disk is full" if full else (error.strerror or said) if isinstance(error, OSError) else said
+        )
+        where = getattr(error, "filename", None)
+        where = os.fsdecode(where) if isinstance(where, (str, bytes, os.PathLike)) else ""
+        next = (
+            "Make room and repeat the command; it continues." if full else "Mend it and repeat the command."
+        )
+        return cls(f"{what[:1].lower()}{what[1:]}.", where=where, next=next)
 
 
 class MissingExtra(PlaysafeError, ImportError):

@@ -10,7 +10,7 @@ from playsafe.data.chat import Rendered
 from playsafe.errors import BadInput, CheckFailed
 from playsafe.likelihood import logprobs
 from playsafe.records import Score
-from playsafe.rundir import append_jsonl, cut_torn_line, read_jsonl
+from playsafe.rundir import append_jsonl, read_jsonl
 
 
 def model_can_read(model: Any, rows: Sequence[Rendered], where: str) -> None:
@@ -42,7 +42,6 @@ def score_rows(
     Rows are written in groups of `rows_per_write`; a group always holds the same rows, so an interrupted
     run ends with the same numbers. `advance` is told how many rows are done.
     """
-    cut_torn_line(path)
     found = {row["id"]: Score.from_json(row) for row in read_jsonl(path)}
     for start in range(0, len(ids), rows_per_write):
         group = slice(start, start + rows_per_write)

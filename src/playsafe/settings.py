@@ -41,8 +41,18 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> BadIn
         return BadInput(f"unknown key {key!r}. {hint}", where=where, allowed=known)
     allowed = str(first.get("ctx", {}).get("expected", ""))
     given = first.get("input")
-    shown = f" (given {given!r})" if isinstance(given, (str, int, float, bool)) else ""
+    shown = ""
+    if isinstance(given, (str, int, float, bool)) and first["type"] != "secret":
+        shown = f" (given {_short(given)})"
     return BadInput(f"{key}: {first['msg']}{shown}.", where=where, allowed=allowed)
+
+
+def _short(given: Any) -> str:
+    try:
+        text = repr(given)
+    except ValueError:  # an integer without end
+        return "a number of thousands of digits"
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _section(model: type[BaseModel], path: list[str]) -> type[BaseModel] | None:

@@ -202,7 +202,7 @@ def test_output_directory_with_foreign_files(refused: Check, tmp_path: Path) -> 
 def test_help_is_light() -> None:
     """`playsafe --help` loads no torch."""
     code = (
-        "import sys, playsafe.cli as c\n"
+        "import sys, playsafe.cli.app as c\n"
         "try: c.app(['--help'])\n"
         "except SystemExit: pass\n"
         "assert 'torch' not in sys.modules, 'torch'"

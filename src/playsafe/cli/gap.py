@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from playsafe.cli.screen import Json, Quiet, Screen, Set
 from playsafe.errors import BadInput
@@ -20,7 +19,7 @@ PLAIN = "no system turn"
 @app.command()
 def gap(
     config: Annotated[
-        Path | None, typer.Argument(help="study whose model and roles are meant", metavar="[STUDY.yaml]")
+        Path | None, typer.Argument(help="study whose model and roles are meant", metavar="STUDY.yaml")
     ] = None,
     pairs: Annotated[
         str | None, typer.Option(help="file of parallel pairs; the study's, or the embedded ones")
@@ -56,7 +55,8 @@ def gap(
     other = {"name_or_path": model, "adapter": None, "revision": None}
     aligned = load_aligned(study.model if model is None else study.model.model_copy(update=other))
     measured = aligned.model if adapter is None else attach_adapter(aligned.model, adapter)
-    table = Table("under", "language", "reward gap", "95 % interval", "safe reply likelier", "pairs")
+    columns = ("under", "language", "reward gap", "95 % interval", "safe reply likelier", "pairs")
+    table: list[list[str]] = []
     found: list[dict[str, Any]] = []
     turns = [(PLAIN, None), *((one.name, one.prompt) for one in chosen)]
     with screen.task("reward gap", len(turns) * len(suites)) as advance:
@@ -65,13 +65,13 @@ def gap(
             row, shown = _row(values)
             row |= {"source": suite.source, "too_long": len(suite.prompts) - len(values)}
             found.append({"under": name, "language": suite.language, **row})
-            table.add_row(name, suite.language, *shown, str(len(values)))
+            table.append([name, suite.language, *shown, str(len(values))])
             advance(1)
-    screen.out.print(table)
+    screen.table(columns, table)
     long = sum(row["too_long"] for row in found)
     if long:
         screen.note(f"{long} pairs are too long for the model and left out")
-    screen.out.print("nats per token; above 0 the safe reply is the likelier", style="dim", highlight=False)
+    screen.line("nats per token; above 0 the safe reply is the likelier", dim=True)
     screen.result(found)
 
 

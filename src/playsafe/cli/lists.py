@@ -26,8 +26,6 @@ def data_preview(
     as_json: Json = False,
 ) -> None:
     """Show exactly which tokens are trained (green), as the model reads them."""
-    from rich.text import Text
-
     from playsafe.data.chat import preview
     from playsafe.data.roles import find_role
     from playsafe.streams.role import data, fitted
@@ -44,17 +42,14 @@ def data_preview(
     material, shown = resident.material(chosen), []
     for dialogue, fit in fitted(material, chosen)[:rows]:
         if fit.rendered is None:
-            screen.out.print(f"{dialogue.id}: dropped, {fit.length} tokens", markup=False)
+            screen.line(f"{dialogue.id}: dropped, {fit.length} tokens")
             continue
         spans = preview(resident.aligned().renderer, fit.rendered)
-        text = Text()
-        for piece, trained in spans:
-            text.append(piece, style="bold green" if trained else "dim")
-        screen.out.print(Text(f"{dialogue.id} · {fit.length} tokens, {fit.outcome}", style="bold"))
-        screen.out.print(text, soft_wrap=True)
+        screen.line(f"{dialogue.id} · {fit.length} tokens, {fit.outcome}")
+        screen.spans((piece, "bold green" if trained else "dim") for piece, trained in spans)
         shown.append({"id": dialogue.id, "tokens": fit.length, "spans": spans})
     counts = data(material, chosen).counts
-    screen.out.print(", ".join(f"{key} {value}" for key, value in counts.items()), highlight=False)
+    screen.line(", ".join(f"{key} {value}" for key, value in counts.items()))
     screen.result({"rows": shown, "counts": counts})
 
 
@@ -78,7 +73,7 @@ def data_pairs(
     cells = [[str(row[key] or "") for key in columns] for row in rows]
     screen.table(columns, cells, f"{len(pairs)} pairs, {len(found)} faults")
     for kind in seen:
-        screen.out.print(f"{kind}: {faults.KINDS[kind]}", style="dim", highlight=False)
+        screen.line(f"{kind}: {faults.KINDS[kind]}", dim=True)
     screen.result({"pairs": len(pairs), "languages": rows, "faults": [asdict(fault) for fault in found]})
 
 

@@ -39,10 +39,10 @@ def plan(config: Config, overrides: Set = None, as_json: Json = False, quiet: Qu
     screen.table(columns, shown, str(made.root))
     failed = [job for job in made.jobs.values() if made.state(job) == "failed"]
     for job in failed[:FAILURES]:
-        screen.out.print(f"failed  {job.label}: {made.last(job).get('error', '')}", markup=False)
+        screen.line(f"failed  {job.label}: {made.last(job).get('error', '')}")
     size = memory(made.config)
     takes = f"{size / 1e9:.1f} GB of weights a worker" if size else "memory unknown: the model is not on disk"
-    screen.out.print(f"left    {spoken(left)} with one worker, {takes}", highlight=False)
+    screen.line(f"left    {spoken(left)} with one worker, {takes}")
     jobs = [
         {"id": job.id, **asdict(job), "state": made.state(job), "last": made.last(job)}
         for job in (made.jobs.values() if as_json else ())

@@ -72,7 +72,7 @@ def _finish(root: Path, outcomes: Sequence[Outcome], screen: Screen) -> None:
     page = write_page(root)
     columns, rows = summary_table(runs)
     screen.table(columns, rows, runs.name)
-    screen.out.print(interval_note(runs), style="dim", highlight=False)
+    screen.line(interval_note(runs), dim=True)
     gates, passed = gate_table(runs)
     if gates:
         _show_gates(gates, screen)
@@ -80,8 +80,8 @@ def _finish(root: Path, outcomes: Sequence[Outcome], screen: Screen) -> None:
         screen.note(line)
     if missing := sentence(runs):
         screen.error(missing)
-    screen.out.print(f"page  {page}", soft_wrap=True, highlight=False)
-    screen.out.print(f"runs  {root}", soft_wrap=True, highlight=False)
+    screen.line(f"page  {page}")
+    screen.line(f"runs  {root}")
     found = {
         "page": str(page),
         "runs": str(root),
@@ -108,7 +108,7 @@ def _show_gates(gates: list[dict[str, str]], screen: Screen) -> None:
     if failed:
         screen.table([*gates[0]], [[*row.values()] for row in failed[:GATE_ROWS]], title)
     else:
-        screen.out.print(title, highlight=False)
+        screen.line(title)
 
 
 Only = Annotated[
@@ -216,7 +216,7 @@ def train(config: Config, overrides: Set = None, as_json: Json = False, quiet: Q
     made = [o.job for o in outcomes if o.job.kind != "score" and o.state in ("done", "fresh")]
     paths = [str(Path(study.output_dir) / job.place) for job in made]
     for path in paths:
-        screen.out.print(path, soft_wrap=True, highlight=False)
+        screen.line(path)
     screen.result(paths)
     if code := _failures(outcomes, screen):
         raise typer.Exit(code)
@@ -225,7 +225,7 @@ def train(config: Config, overrides: Set = None, as_json: Json = False, quiet: Q
 @app.command()
 def evaluate(
     config: Annotated[
-        Path | None, typer.Argument(help="study configuration (YAML)", metavar="[STUDY.yaml]")
+        Path | None, typer.Argument(help="study configuration (YAML)", metavar="STUDY.yaml")
     ] = None,
     adapter: Annotated[
         list[str] | None, typer.Option(help="a LoRA adapter on the study's model: NAME[@ROLE]=DIR")
@@ -237,6 +237,9 @@ def evaluate(
         str | None, typer.Option(help="URL of an OpenAI-compatible server, ending in /v1")
     ] = None,
     endpoint_model: Annotated[str | None, typer.Option(help="the model's name on that server")] = None,
+    endpoint_key: Annotated[
+        str | None, typer.Option(help="environment variable that holds its key", metavar="VARIABLE")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="where the runs go")] = None,
     overrides: Set = None,
     gate: Gate = None,
@@ -254,7 +257,7 @@ def evaluate(
     changes: dict[str, Any] = _gates(gate)
     if out is not None:
         changes["output_dir"] = str(out)
-    named = parse_targets(adapter or (), completions or (), endpoint, endpoint_model)
+    named = parse_targets(adapter or (), completions or (), endpoint, endpoint_model, endpoint_key)
     if named:
         changes |= {"targets": named, "methods": [], "arms": []}
     study = study_of(config, overrides, **changes)
@@ -282,7 +285,7 @@ def report(
     page, left = write_page(directory), load(directory).left
     for line in left:
         screen.note(line)
-    screen.out.print(f"page  {page}", soft_wrap=True, highlight=False)
+    screen.line(f"page  {page}")
     screen.result({"page": str(page), "left_out": list(left)})
 
 

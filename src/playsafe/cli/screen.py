@@ -1,8 +1,14 @@
-"""What the verbs share: options, progress and tables on the screen."""
+"""What the verbs share: options, and everything that is printed.
+
+Names, rows, replies and errors come from anywhere: what a terminal would obey or hide (control sequences,
+marks that turn the direction of writing) is shown as its number, and nothing is taken for markup.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +26,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Column, Table
+from rich.text import Text
+
+from playsafe.secrets import redacted
 
 Config = Annotated[Path, typer.Argument(help="study configuration (YAML)", metavar="STUDY.yaml")]
 Set = Annotated[
@@ -33,21 +42,59 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON instead of tables
 Quiet = Annotated[bool, typer.Option("--quiet", help="no progress, no tables")]
 
 
+# controls, marks of direction, separators of lines, halves of surrogate pairs, invisible tags
+_UNSEEN = (
+    r"\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+)
+_OBEYED = re.compile(f"[{_UNSEEN}\ud800-\udfff\U000e0000-\U000e007f]")
+
+
+def clean(text: str, *, lines: bool = False) -> str:
+    """`text` as it may be printed, such characters as \\u202e. lines: whether line ends are kept."""
+    text = _OBEYED.sub(lambda found: json.dumps(found[0])[1:-1], redacted(text))
+    return text if lines else text.replace("\n", "\\n").replace("\t", " ")
+
+
+class _Console(Console):
+    """A console that takes every string as it is."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(clean(text, lines=True), **options)
+
+    def on_broken_pipe(self) -> None:
+        """Whoever read has gone (`| head`); what is still written goes nowhere."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141)  # as the shell says of a closed pipe
+
+
+def complain(text: str) -> None:
+    """One line about what is wrong, on stderr."""
+    _Console(stderr=True, soft_wrap=True).print(f"error: {clean(text)}")
+
+
 class Screen:
     """Progress and tables for people on stderr and stdout; nothing with quiet."""
 
     def __init__(self, quiet: bool, as_json: bool) -> None:
         width = None if sys.stdout.isatty() else 1000  # into a file or a pipe: rows stay on one line
-        self.out = Console(quiet=quiet or as_json, width=width)
-        self.log = Console(stderr=True, quiet=quiet)
+        self.out = _Console(quiet=quiet or as_json, width=width)
+        self.log = _Console(stderr=True, quiet=quiet)
         self.as_json = as_json
         self._quiet = quiet
 
     @contextmanager
     def task(self, label: str, total: int | None) -> Iterator[Callable[..., None]]:
         if not self.log.is_terminal and not self._quiet:  # a log: a line when work begins, no bars
-            self.log.print(label, markup=False, highlight=False)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+            self.log.print(clean(label))
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
         with Progress(
             *columns,
             TimeRemainingColumn(),
@@ -55,7 +102,7 @@ class Screen:
             disable=self._quiet or not self.log.is_terminal,
             transient=True,
         ) as bar:
-            task = bar.add_task(label, total=total)
+            task = bar.add_task(clean(label), total=total)
 
             def advance(n: int, total: int | None = None) -> None:
                 if total:
@@ -67,17 +114,29 @@ class Screen:
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[str | None]], title: str | None = None
     ) -> None:
-        table = Table(*(Column(name, overflow="fold") for name in columns), title=title)  # no name is cut
-        for row in rows:
-            table.add_row(*row)
+        table = Table(
+            *(Column(clean(name), overflow="fold") for name in columns), title=title and clean(title)
+        )
+        for row in rows:  # no name is cut
+            table.add_row(*(cell and clean(cell) for cell in row))
         self.out.print(table)
 
+    def line(self, text: str, *, dim: bool = False) -> None:
+        """A line of the result, which is never broken."""
+        self.out.print(Text(clean(text), "dim" if dim else ""), soft_wrap=True)
+
+    def spans(self, spans: Iterable[tuple[str, str]]) -> None:
+        """Pieces of a text with their styles; its line ends are kept."""
+        pieces = ((clean(piece, lines=True), style) for piece, style in spans)
+        self.out.print(Text.assemble(*pieces), soft_wrap=True)
+
     def error(self, text: str) -> None:
-        Console(stderr=True, soft_wrap=True).print(f"error: {text}", markup=False, highlight=False)
+        complain(text)
 
     def note(self, text: str) -> None:
-        self.log.print(f"note: {text}", markup=False, highlight=False)
+        self.log.print(f"note: {clean(text)}")
 
     def result(self, value: Any) -> None:
         if self.as_json:
-            sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+            text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+            sys.stdout.write(clean(text, lines=True) + "\n")

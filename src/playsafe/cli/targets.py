@@ -9,7 +9,11 @@ from playsafe.errors import BadInput
 
 
 def parse_targets(
-    adapters: Sequence[str], completions: Sequence[str], endpoint: str | None, model: str | None
+    adapters: Sequence[str],
+    completions: Sequence[str],
+    endpoint: str | None,
+    model: str | None,
+    key: str | None = None,
 ) -> list[dict[str, Any]]:
     """Targets from the command line: NAME=PATH or NAME@ROLE=PATH; a server is named "endpoint"."""
     found: list[dict[str, Any]] = []
@@ -24,6 +28,9 @@ def parse_targets(
             found.append({"name": name, option: path, "role": role or None})
     if (endpoint is None) != (model is None):
         raise BadInput("--endpoint and --endpoint-model go together.", next="Give both.")
+    if key is not None and endpoint is None:
+        raise BadInput("--endpoint-key is a server's.", next="Give --endpoint, too.")
     if endpoint is not None:
-        found.append({"name": "endpoint", "endpoint": {"base_url": endpoint, "model": model}})
+        server = {"base_url": endpoint, "model": model} | ({"api_key_env": key} if key else {})
+        found.append({"name": "endpoint", "endpoint": server})
     return found

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from playsafe.config.training import BY_NAME, ModelConfig, Named, SystemTurns, distinct
 from playsafe.matters import ROLES, Matters
@@ -29,12 +32,37 @@ class JudgeConfig(Named):
     label: str = Field("", pattern=r"^(\w[\w-]*)?$", description="no dot: it ends a file's name")
 
 
+def _address(given: str) -> str:
+    """An http address without credentials: it is stored and shown."""
+    parts = urlsplit(given)
+    if parts.username or parts.password or parts.query or parts.fragment:
+        told = "the address holds credentials; name the variable that holds the key in api_key_env"
+        raise PydanticCustomError("secret", told)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("the address begins with http:// or https:// and names a host")
+    _ = parts.port  # refuses one out of range
+    return given
+
+
+def _variable(given: str | None) -> str | None:
+    """The name of a variable, never a key: those are not shown, not even here."""
+    if given is not None and not re.fullmatch(r"[A-Z_][A-Z0-9_]{0,63}", given):
+        told = "it names an environment variable in capitals, such as MY_SERVER_KEY; keys are written nowhere"
+        raise PydanticCustomError("secret", told)
+    return given
+
+
 class EndpointConfig(Section):
     """An OpenAI-compatible server. The key is read from an environment variable and stored nowhere."""
 
-    base_url: str = Field(description="for example http://127.0.0.1:8000/v1")
-    model: str
-    api_key_env: str = "OPENAI_API_KEY"
+    base_url: Annotated[str, AfterValidator(_address)] = Field(
+        description="for example http://127.0.0.1:8000/v1"
+    )
+    model: str = Field(min_length=1)
+    api_key_env: Annotated[str | None, AfterValidator(_variable)] = Field(
+        None, description="variable with this server's key; OPENAI_API_KEY is read for api.openai.com alone"
+    )
+    plain_http: bool = Field(False, description="send the key over plain http to another machine")
     concurrency: int = Field(8, ge=1)
     retries: int = Field(4, ge=0)
     timeout: float = Field(120.0, gt=0, description="seconds a request may take")

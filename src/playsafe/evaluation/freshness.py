@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from playsafe.rundir import RunDir, broken_seals, digest, read_json, seals, write_json
+from playsafe.rundir import RunDir, broken_seals, digest, read_object, seals, write_json
 
 Stage = Literal["answer", "judge", "measure"]
 ORDER: tuple[Stage, ...] = ("answer", "judge", "measure")
@@ -20,8 +20,9 @@ class Ledger:
     """
 
     def __init__(self, run: RunDir) -> None:
-        self.run, self.path = run, run / "evaluation.json"
-        stored = read_json(self.path) if self.path.exists() else {}
+        self.run, self.path, self.copy = run, run / "evaluation.json", run / ".evaluation.json"
+        # twice: a ledger that was lost would have replies asked for again that cost money
+        stored = read_object(self.path) or read_object(self.copy) or {}
         self.files: dict[str, str] = stored.get("files", {})
         self.seals: dict[str, list[Any]] = stored.get("seals", {})
         self.stages: dict[str, str] = stored.get("stages", {})
@@ -59,3 +60,4 @@ class Ledger:
     def _save(self) -> None:
         kept = {"about": self.about, "files": self.files, "seals": self.seals, "stages": self.stages}
         write_json(self.path, kept)
+        write_json(self.copy, kept)

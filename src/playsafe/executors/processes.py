@@ -12,14 +12,16 @@ import signal
 import threading
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from playsafe.config import StudyConfig
-from playsafe.errors import PlaysafeError
+from playsafe.errors import PlaysafeError, SystemFault
 from playsafe.executors import blocked
 from playsafe.progress import Reporter, Silent, quieten
+from playsafe.rundir import watched
 from playsafe.study.plan import Job, Plan
 from playsafe.study.resident import Resident
 from playsafe.study.run import Outcome, Worker
@@ -171,6 +173,11 @@ def _serve(connection: Connection, config: StudyConfig, threads: int) -> None:
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(threads)
     quieten()
+    with watched(Path(config.output_dir)):
+        _work(connection, config)
+
+
+def _work(connection: Connection, config: StudyConfig) -> None:
     plan = Plan(config)
     worker: Worker | None = None
     while True:
@@ -186,8 +193,9 @@ def _serve(connection: Connection, config: StudyConfig, threads: int) -> None:
             else:
                 _, state, error, code = worker.run(plan.jobs[asked])
                 connection.send(("over", (state, error, code)))
-        except PlaysafeError as error:
-            connection.send(("refused", (str(error), error.exit_code)))
+        except (PlaysafeError, OSError) as error:
+            told = error if isinstance(error, PlaysafeError) else SystemFault.of(error)
+            connection.send(("refused", (str(told or error), told.exit_code if told else 3)))
 
 
 def _end_with_parent() -> None:

@@ -6,24 +6,25 @@ afterwards.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from playsafe.data.chat import Rendered
 from playsafe.data.rows import Collator, Row
 from playsafe.likelihood import logprobs
 from playsafe.models.heads import hidden_states
+from playsafe.models.integrity import fingerprint
 from playsafe.objectives import pooled
-from playsafe.rundir import is_writer
+from playsafe.rundir import replacing
 from playsafe.terms import Loss, held
 
+CHECK = "fingerprint"  # of the tensors, in the file's metadata
 TOKENS = 8192  # in a batch of held rows
 
 
@@ -52,14 +53,16 @@ class Frozen(NamedTuple):
 def kept(path: Path, ask: Callable[[], Frozen]) -> Frozen:
     """What an earlier call kept in `path`; asked anew where there is nothing or something damaged."""
     try:
-        return Frozen(**load_file(path))
+        with safe_open(path, "pt") as file:
+            frozen = Frozen(**{name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+            if (file.metadata() or {}).get(CHECK) == fingerprint(frozen._asdict().items()):
+                return frozen
     except (FileNotFoundError, SafetensorError, TypeError):
-        frozen = ask()
-    if is_writer():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        save_file(frozen._asdict(), temporary)
-        temporary.replace(path)
+        pass
+    frozen = ask()
+    with replacing(path) as temporary:
+        if temporary is not None:
+            save_file(frozen._asdict(), temporary, {CHECK: fingerprint(frozen._asdict().items())})
     return frozen
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from playsafe import methods
-from playsafe.config import NOT_NUMBERS, TargetConfig
+from playsafe.config import NOT_NUMBERS, EndpointConfig, TargetConfig
+from playsafe.endpoint import Endpoint
 from playsafe.errors import BadInput
 from playsafe.methods import loss_of
 from playsafe.provenance import environment
@@ -23,6 +24,7 @@ def open_study(resident: Resident) -> None:
     config = resident.config
     for target in config.targets:
         _check_source(target, len(config.evaluation.system))
+    _check_servers(resident)
     identity: dict[str, object] = {"schema": SCHEMA, "kind": "audit"}
     if config.grid:
         _check_roles(resident)
@@ -96,3 +98,17 @@ def _check_source(target: TargetConfig, turns: int) -> None:
                 next="Set evaluation.system to the turn that was used.",
             )
         Recorded(existing(target.completions))
+
+
+def _check_servers(resident: Resident) -> None:
+    """Keys that are missing or refused show before training does; a server may still come."""
+    config = resident.config
+    targets = [t.endpoint for t in config.targets if t.endpoint is not None]
+    judges = [
+        options for judge in config.evaluation.judges if isinstance(options := judge.parsed(), EndpointConfig)
+    ]
+    for server in [*targets, *judges]:
+        endpoint = Endpoint(server)
+        if (config.grid or server in judges) and (absent := endpoint.check()):
+            resident.reporter.note(absent)
+        endpoint.close()

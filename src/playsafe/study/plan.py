@@ -139,7 +139,7 @@ class Plan:
         """Run directory → kind → last event; read once."""
         places = dict.fromkeys(job.place for job in self.jobs.values())
         return {
-            place: {event["job"]: event for event in read_jsonl(self.root / place / EVENTS)}
+            place: {event.get("job", ""): event for event in read_jsonl(self.root / place / EVENTS)}
             for place in places
             if (self.root / place / EVENTS).exists()
         }

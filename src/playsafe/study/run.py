@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from typing import Any, Literal, NamedTuple
 
-from playsafe.errors import PlaysafeError
+from playsafe.errors import PlaysafeError, SystemFault
 from playsafe.rundir import EVENTS, add_event, is_writer, locked, read_jsonl
 from playsafe.study import replies, weights
 from playsafe.study.opening import open_study
@@ -37,7 +38,8 @@ class Worker:
         open_study(self.resident)
 
     def run(self, job: Job) -> Outcome:
-        """Do a job that is not done yet; its failure is an outcome, an interrupt is not."""
+        """Do a job that is not done yet; its failure is an outcome. Raises SystemFault: a full disk and the
+        like stop the study."""
         place, started = self.resident.root / job.place, time.monotonic()
         about = {"job": job.kind, "settings": job.settings}
         begun = False
@@ -54,12 +56,17 @@ class Worker:
                     self.resident.prove()
             except Exception as error:
                 self.resident.forget()  # who knows what it was in the middle of
+                error = SystemFault.of(error) or error
                 outcome = _failed(job, error)
-                where = {} if isinstance(error, PlaysafeError) else {"trace": traceback.format_exc(limit=-8)}
-                add_event(place, event="failed", **about, error=outcome.error, **where)
+                trace = traceback.format_exc(limit=-8)
+                where = {} if isinstance(error, PlaysafeError) else {"trace": trace}
+                with suppress(OSError, SystemFault) if isinstance(error, SystemFault) else nullcontext():
+                    add_event(place, event="failed", **about, error=outcome.error, **where)
+                if isinstance(error, SystemFault):
+                    raise error from None  # the next job would meet the same
                 return outcome
             last: dict[str, Any] = next(
-                (e for e in reversed(read_jsonl(place / EVENTS)) if e["job"] == job.kind), {}
+                (e for e in reversed(read_jsonl(place / EVENTS)) if e.get("job") == job.kind), {}
             )
             known = last.get("event") == "done" and last.get("settings") == job.settings
             if is_writer() and (begun or not known):

@@ -20,7 +20,7 @@ from playsafe.models.heads import check_head, refuse_on_head
 from playsafe.models.integrity import fingerprint, refuse_infinite
 from playsafe.models.policy import install
 from playsafe.models.reference import AdapterOff, Bank, Reference, SecondModel
-from playsafe.rundir import is_writer, read_json
+from playsafe.rundir import broken_seals, is_writer, read_object
 from playsafe.terms import REFERENCE, Loss
 from playsafe.training import checks
 from playsafe.training.arguments import check_settings, training_arguments
@@ -165,10 +165,9 @@ def _last_complete(directory: Path) -> tuple[Path | None, int]:
     """The newest checkpoint with everything that was written into it (weights, optimiser, schedule, random
     state), and its step; others are removed: training that went on from them would be another."""
     found: list[tuple[int, Path]] = []
-    for path in directory.glob("checkpoint-*"):
-        sizes = read_json(path / COMPLETE) if (path / COMPLETE).exists() else {}
-        files = [(path / name, size) for name, size in sizes.items()]
-        if files and all(file.is_file() and file.stat().st_size == size for file, size in files):
+    for path in _checkpoints(directory):
+        sealed = read_object(path / COMPLETE)
+        if sealed and not broken_seals(path, sealed):
             found.append((int(path.name.split("-")[1]), path))
         elif is_writer():
             shutil.rmtree(path)
@@ -188,5 +187,10 @@ def _save(trainer: MethodTrainer, directory: Path, name: str) -> None:
     if trainer.is_world_process_zero():
         # a pickle; config.yaml says the same
         (directory / name / "training_args.bin").unlink(missing_ok=True)
-        for left in directory.glob("checkpoint-*"):
+        for left in _checkpoints(directory):
             shutil.rmtree(left)
+
+
+def _checkpoints(directory: Path) -> list[Path]:
+    found = directory.glob("checkpoint-*")
+    return [path for path in found if path.name.removeprefix("checkpoint-").isdecimal()]

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
-from playsafe.rundir import append_jsonl, read_jsonl, write_json, write_jsonl
+from playsafe.rundir import append_jsonl, read_jsonl, refuse_vanished, seals, write_json, write_jsonl
 from playsafe.terms import Loss
 from playsafe.training.checks import TermWatch
 
-COMPLETE = "complete.json"  # written into a checkpoint when everything else is: file → bytes
+COMPLETE = "complete.json"  # written into a checkpoint when everything else is: the seals of its files
 LOGGED = ("grad_norm", "learning_rate", "epoch")
 
 
@@ -94,6 +94,7 @@ class StepLog(TrainerCallback):
         trainer.add_callback(self)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        refuse_vanished(self.path)  # else a checkpoint would be written into a new directory
         terms, weighted = self.step_terms()
         self.watch(state.global_step, terms, weighted)
         self.pending.append({"step": state.global_step, **{k: round(v, 8) for k, v in terms.items()}})
@@ -111,8 +112,8 @@ class StepLog(TrainerCallback):
         self.flush()  # the log holds every step of a complete checkpoint
         if state.is_world_process_zero:
             place = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            files = [file for file in place.rglob("*") if file.is_file()]
-            write_json(place / COMPLETE, {f.relative_to(place).as_posix(): f.stat().st_size for f in files})
+            files = [f.relative_to(place).as_posix() for f in place.rglob("*") if f.is_file()]
+            write_json(place / COMPLETE, seals(place, files))
 
     def last(self, *names: str) -> dict[str, float]:
         """The terms of the last step."""

@@ -1,0 +1,93 @@
+"""The verbs together, and how every error becomes one line and its exit code."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from playsafe import __version__
+from playsafe.cli import gap, lists, plan, runs
+from playsafe.cli.screen import complain
+from playsafe.errors import PlaysafeError, SystemFault
+
+BUG = 3  # exit code of what nobody foresaw; 1 would say that a gate is not passed
+TRACE = "PLAYSAFE_TRACEBACK"  # where this variable is set, such an error is shown whole
+
+app = typer.Typer(
+    help="Measure and prevent the loss of safety that role-play fine-tuning causes.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # it takes brackets for markup: NAME[@ROLE]=DIR
+    pretty_exceptions_enable=False,
+)
+app.add_typer(runs.app)
+app.add_typer(plan.app)
+app.add_typer(gap.app)
+app.add_typer(lists.app)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run a command and leave with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # a terminal that knows fewer letters than names have
+    try:
+        code = app(standalone_mode=False)
+    except Exception as error:
+        code = _told(error)
+    finally:
+        _leave_group()
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _told(error: Exception) -> int:
+    """Say what is wrong in one line; the exit code."""
+    known = error if isinstance(error, PlaysafeError) else SystemFault.of(error)
+    if known is not None:
+        complain(str(known))
+        return known.exit_code
+    if hasattr(error, "format_message"):  # the command line was not understood
+        if not (message := error.format_message()) or type(error).__name__ == "NoArgsIsHelpError":
+            error.show()  # type: ignore[attr-defined]
+        else:
+            complain(f"{message.rstrip('.')}. `playsafe --help` lists what is allowed.")
+        return int(getattr(error, "exit_code", 2))
+    if isinstance(error, MemoryError):
+        complain("there is not enough memory. Make batches or the model smaller, and repeat the command.")
+        return BUG
+    if os.environ.get(TRACE):
+        traceback.print_exception(error)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    complain(
+        f"unforeseen: {type(error).__name__}: {error} ({os.path.basename(last.filename)}:{last.lineno}). "
+        f"This is a fault of playsafe; {TRACE}=1 shows where it arises."
+    )
+    return BUG
+
+
+def _leave_group() -> None:
+    """End a launcher's process group, and the process with it: at an ordinary end the group's threads abort
+    it now and then, and the launcher would report a failure."""
+    torch = sys.modules.get("torch")
+    error = sys.exc_info()[1]
+    if torch is None or not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return
+    torch.distributed.destroy_process_group()
+    if error is None or isinstance(error, SystemExit):
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(int(error.code or 0) if error is not None else 0)
