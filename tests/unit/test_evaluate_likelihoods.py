@@ -17,7 +17,7 @@ from playsafe.config import GenerationConfig, StudyConfig
 from playsafe.evaluation import Evaluator
 from playsafe.progress import Silent
 from playsafe.records import Completion, LogProb, Message, Prompt
-from playsafe.rundir import RunDir, read_json
+from playsafe.rundir import RunDir, read_json, read_jsonl
 from playsafe.targets import InProcess, Recorded
 
 SHORT = GenerationConfig(max_new_tokens=8, batch_size=16)
@@ -146,8 +146,8 @@ def test_pairs_are_never_generated_and_task_suites_never_judged(tmp_path: Path) 
     assert value(found, "reward_gap", "gap") == pytest.approx(0.5)  # −2/4 − (−4/4)
     assert value(found, "perplexity", "sums") == pytest.approx(torch.tensor(0.5).exp().item())
     assert value(found, "exact_match", "sums") == 0
-    [line, *_] = (run / "likelihoods" / "gap.jsonl").read_text().splitlines()
-    assert json.loads(line) == {
+    [line, *_] = read_jsonl(run / "likelihoods" / "gap.jsonl")
+    assert line == {
         "id": "gap:1",
         "logprobs": [{"sum": -2.0, "tokens": 4}, {"sum": -4.0, "tokens": 4}],
     }

@@ -71,9 +71,11 @@ def fingerprint(tensors: Iterable[tuple[str, Tensor]]) -> str:
     for name, tensor in tensors:
         whole = tensor.detach()
         whole = whole.full_tensor() if hasattr(whole, "full_tensor") else whole  # sharded by FSDP2
-        bits = whole.contiguous().view(_BITS[whole.element_size()]) if whole.numel() else whole
-        table = bits.reshape(len(bits), -1) if bits.dim() else bits.reshape(1, 1)
         total.update(f"{name}:{tuple(whole.shape)}:{whole.dtype}".encode())
+        if not whole.numel():
+            continue
+        bits = whole.contiguous().view(_BITS[whole.element_size()])
+        table = bits.reshape(len(bits), -1) if bits.dim() else bits.reshape(1, 1)
         for axis in (0, 1):
             total.update(table.sum(axis, dtype=torch.int64).cpu().numpy().tobytes())
     return total.hexdigest()

@@ -8,8 +8,8 @@ from typing import Any
 
 from playsafe.report.tables import interval_note
 from playsafe.report.text import DASH, Table
+from playsafe.results import formats
 from playsafe.results.load import BASE, SYSTEMS, StudyRuns
-from playsafe.rundir import read_json
 
 
 def section(runs: StudyRuns) -> dict[str, Any]:
@@ -102,9 +102,7 @@ def _suites(runs: StudyRuns) -> list[list[str]]:
 def _first(runs: StudyRuns, name: str) -> dict[str, Any]:
     """A file of the first run that has it; runs of one study agree in what is taken from it."""
     every = sorted(runs.every, key=lambda run: run.method != BASE)
-    path = next((run.path / name for run in every if (run.path / name).exists()), None)
-    found = read_json(path) if path else {}
-    return found if isinstance(found, dict) else {}
+    return next((found for run in every if (found := formats.optional(run.path, name))), {})
 
 
 def _short(value: Any) -> str:

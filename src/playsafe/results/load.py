@@ -15,9 +15,10 @@ from playsafe import metrics
 from playsafe.config import EvaluationConfig
 from playsafe.errors import BadInput
 from playsafe.records import Estimate, Score, parts
+from playsafe.results import formats
 from playsafe.results.meant import BASE, arms_of, cast_of, joined, meant
-from playsafe.results.run import NO_ROLE, RoleScores, Run, records_of, refuse_changed, rows_of
-from playsafe.rundir import EVENTS, find_runs, read_json
+from playsafe.results.run import NO_ROLE, RoleScores, Run, refuse_changed
+from playsafe.rundir import EVENTS, find_runs
 
 SYSTEMS = {"none": "", "empty": ", empty system turn", "role": ", role prompt"}
 
@@ -265,12 +266,14 @@ def load(root: Path) -> StudyRuns:
     scores: dict[str, RoleScores] = {}
     found = [path for path in find_runs(root) if not any(path.is_relative_to(other) for other in others)]
     for path in found:
-        summary = read_json(path / "summary.json")
+        summary = formats.summary(path)
         refuse_changed(path, summary)
         if summary.get("kind") == "scores":
-            if rows := _scores(path / "scores.jsonl"):
-                texts = {row["id"]: row for row in rows_of(path / "rows.jsonl") if "id" in row}
-                scores[str(summary["role"])] = RoleScores(rows, texts, threshold)
+            if rows := formats.rows(path, "scores.jsonl", formats.ScoreRow):
+                texts = {str(row.get("id")): row for row in formats.rows(path, "rows.jsonl", dict[str, Any])}
+                scores[str(summary["role"])] = RoleScores(
+                    tuple(Score.from_json({**row}) for row in rows), texts, threshold
+                )
         else:
             runs.append(_run(path, summary))
     if not runs:
@@ -291,8 +294,8 @@ def load(root: Path) -> StudyRuns:
     return StudyRuns(
         root,
         study,
-        _optional(root / "provenance.json"),
-        _optional(root / "config.yaml"),
+        formats.optional(root, "provenance.json"),
+        formats.optional(root, "config.yaml"),
         tuple(run for run in runs if run.method == BASE),
         tuple(run for run in runs if run.method != BASE),
         scores,
@@ -305,46 +308,32 @@ def _study(root: Path) -> tuple[dict[str, Any], list[Path]]:
     """What the directory's study says, and other studies below it; of a folder of parts the whole study."""
     below = sorted(path.parent for path in root.rglob("study.json") if path.parent != root)
     if (root / "study.json").exists() or len(below) < 2:
-        own = _optional(root / "study.json")
+        own = formats.study(root)
         return own, below if own else []
-    return joined([(path.relative_to(root).as_posix(), read_json(path / "study.json")) for path in below]), []
+    return joined([(path.relative_to(root).as_posix(), formats.study(path)) for path in below]), []
 
 
 def _run(path: Path, summary: dict[str, Any]) -> Run:
-    try:
-        return Run(
-            path=path,
-            role=_role(summary),
-            tags=tuple(str(tag) for tag in summary.get("tags") or ()),
-            method=str(summary["method"]),
-            seed=None if summary["seed"] is None else int(summary["seed"]),
-            model=str(summary.get("model", "")),
-            version=str(summary.get("version", "")),
-            estimates=tuple(records_of(Estimate, summary["estimates"])),
-            asked=summary["suites"],
-            training=summary.get("training") or {},
-            notes=tuple(map(str, summary.get("notes") or ())),
-            options=summary.get("options") or {},
-            decoding=summary.get("decoding") or {},
-            made=max((e["time"] for e in rows_of(path / EVENTS) if e.get("event") == "done"), default=""),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"not a summary of ours: {error}.", where=str(path / "summary.json")) from None
+    events = formats.rows(path, EVENTS, dict[str, Any])
+    return Run(
+        path=path,
+        role=_role(summary),
+        tags=tuple(summary.get("tags") or ()),
+        method=summary["method"],
+        seed=summary["seed"],
+        model=str(summary.get("model", "")),
+        version=str(summary.get("version", "")),
+        estimates=tuple(formats.records(Estimate, summary["estimates"], path / "summary.json")),
+        asked=summary["suites"],
+        training=summary.get("training") or {},
+        notes=tuple(summary.get("notes") or ()),
+        options=summary.get("options") or {},
+        decoding=summary.get("decoding") or {},
+        made=max((str(e.get("time")) for e in events if e.get("event") == "done"), default=""),
+    )
 
 
 def _role(summary: dict[str, Any]) -> str | None:
     if summary["role"] is None:
         return None if summary["method"] == BASE else NO_ROLE
     return str(summary["role"])
-
-
-def _scores(path: Path) -> tuple[Score, ...]:
-    try:
-        return tuple(Score.from_json(row) for row in rows_of(path))
-    except (KeyError, TypeError) as error:
-        raise BadInput(f"not scores of ours: {error}.", where=str(path)) from None
-
-
-def _optional(path: Path) -> dict[str, Any]:
-    """A JSON file that may be absent; a config.yaml of ours is JSON."""
-    return read_json(path) if path.exists() else {}

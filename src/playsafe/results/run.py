@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from playsafe import metrics
 from playsafe.errors import BadInput
 from playsafe.records import Completion, Estimate, Score, Verdict, Voice
-from playsafe.rundir import broken_seals, read_jsonl
+from playsafe.results import formats
+from playsafe.rundir import broken_seals
 
 NO_ROLE = "no role"  # stands where a target was evaluated without one
-Record = TypeVar("Record", Completion, Estimate, Verdict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,31 +55,30 @@ class Run:
     def valued(self, suite: str) -> list[dict[str, Any]]:
         """A line a reply: {"id", "trial", "values"}. trial: the request that the prompt asks for, in one of
         several texts perhaps."""
-        rows = rows_of(self.path / "values" / f"{suite}.jsonl")
-        return [row | {"trial": row.get("trial") or row["id"]} for row in rows]
+        rows = formats.rows(self.path, f"values/{suite}.jsonl", formats.ValueRow)
+        return [{**row, "trial": row.get("trial") or row["id"]} for row in rows]
 
     def verdicts(self, suite: str, judge: str | None = None) -> dict[str, Verdict]:
         """Verdicts by id, of the named judge or of the first one."""
         judge = judge or next(iter(self.judges), "none")
-        rows = rows_of(self.path / "verdicts" / f"{suite}.{judge}.jsonl")
-        return {verdict.id: verdict for verdict in records_of(Verdict, rows)}
+        found = formats.rows(self.path, f"verdicts/{suite}.{judge}.jsonl", Verdict)
+        return {verdict.id: verdict for verdict in found}
 
     def voices(self, suite: str) -> dict[str, Voice]:
-        rows = rows_of(self.path / "voice" / f"{suite}.jsonl")
-        return {row["id"]: Voice.from_json(row) for row in rows}
+        return {voice.id: voice for voice in formats.rows(self.path, f"voice/{suite}.jsonl", Voice)}
 
     def completions(self, suite: str) -> dict[str, Completion]:
-        return {
-            c.id: c for c in records_of(Completion, rows_of(self.path / "completions" / f"{suite}.jsonl"))
-        }
+        return {c.id: c for c in formats.rows(self.path, f"completions/{suite}.jsonl", Completion)}
 
     def prompts(self, suite: str) -> dict[str, dict[str, Any]]:
         """Prompt texts by id: {"id", "text", "references"[, "request"]}."""
-        return {row["id"]: row for row in rows_of(self.path / "prompts" / f"{suite}.jsonl") if "id" in row}
+        rows = formats.rows(self.path, f"prompts/{suite}.jsonl", formats.PromptRow)
+        return {row["id"]: {**row} for row in rows if "id" in row}
 
     def curve(self) -> list[dict[str, Any]]:
         """Lines of train.jsonl: the step and every loss term."""
-        return [row for row in rows_of(self.path / "train.jsonl") if "step" in row]
+        rows = formats.rows(self.path, "train.jsonl", dict[str, float])
+        return [{**row, "step": int(row["step"])} for row in rows if "step" in row]
 
     @property
     def label(self) -> str:
@@ -115,22 +112,8 @@ def refuse_changed(path: Path, summary: dict[str, Any]) -> None:
     """BadInput where a file is not as it was when the run was finished: a lost line would change a number."""
     sealed = summary.get("files")
     if lost := broken_seals(path, sealed):
-        lines = sealed[lost[0]][0]  # type: ignore[index]
         raise BadInput(
-            f"{lost[0]} is not as it was when the run was finished (it had {lines} lines).",
+            f"{lost[0]} is not as it was when the run was finished.",
             where=str(path),
             next="Repeat the command that made the run; it makes again what is lost.",
         )
-
-
-def rows_of(path: Path) -> list[dict[str, Any]]:
-    try:
-        return read_jsonl(path)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"broken JSON lines: {error}.", where=str(path)) from None
-
-
-def records_of(kind: type[Record], rows: Iterable[dict[str, Any]]) -> list[Record]:
-    """Records from rows; keys that a later version added are left out."""
-    names = {field.name for field in fields(kind)}
-    return [kind(**{key: value for key, value in row.items() if key in names}) for row in rows]
