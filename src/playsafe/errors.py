@@ -64,6 +64,8 @@ class SystemFault(PlaysafeError, RuntimeError):
         number = error.errno if isinstance(error, OSError) else None
         if isinstance(error, OSError) and number is None:
             return None  # a library's own, such as that a model cannot be found
+        if number == errno.ENAMETOOLONG:
+            return None  # whoever wrote the name mends it, not the system
         if number is None and not ("(os error " in said or "PytorchStreamWriter failed writing" in said):
             return None
         full = number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left" in said

@@ -68,6 +68,9 @@ def _section(model: type[BaseModel], path: list[str]) -> type[BaseModel] | None:
     return model
 
 
+LARGEST = 1_000_000  # values in a file of settings, its aliases unfolded
+
+
 class UniqueKeyLoader(yaml.SafeLoader):
     """A safe loader that refuses a key that stands twice: YAML itself would keep the last in silence."""
 
@@ -84,13 +87,44 @@ class UniqueKeyLoader(yaml.SafeLoader):
 
 def read_yaml(path: Path) -> Any:
     """Content of a YAML file; BadInput with the line when it is missing or broken."""
+    if not path.is_file():
+        raise BadInput("the file does not exist.", where=str(path), next="Check the path.")
     try:
-        return yaml.load(path.read_text(encoding="utf-8-sig"), Loader=UniqueKeyLoader) or {}
-    except (FileNotFoundError, IsADirectoryError):
-        raise BadInput("the file does not exist.", where=str(path), next="Check the path.") from None
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise BadInput("the file is not UTF-8.", where=str(path), next="Save it as UTF-8.") from None
+    return parse_yaml(text, str(path)) or {}
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """`text` as YAML. BadInput with the line where it is broken, nests without end, or unfolds to more than
+    is in it."""
+    try:
+        loader = UniqueKeyLoader(text)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return None
+            if _size(node, {}) > LARGEST:
+                raise BadInput("its aliases unfold to more than can be read.", where=where)
+            return loader.construct_document(node)
+        finally:
+            loader.dispose()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise BadInput(f"broken YAML: {getattr(error, 'problem', error)}.", where=f"{path}{line}") from None
+        line = f":{mark.line + 1}" if mark and where != "--set" else ""
+        raise BadInput(f"broken YAML: {getattr(error, 'problem', error)}.", where=f"{where}{line}") from None
+    except RecursionError:
+        raise BadInput("broken YAML: it is nested too deeply, or in itself.", where=where) from None
+    except (ValueError, OverflowError) as error:  # dates that are none, numbers without end
+        raise BadInput(f"broken YAML: {error}.", where=where) from None
+
+
+def _size(node: Any, known: dict[int, int]) -> int:
+    """How many values a node unfolds to; an alias counts whole each time, one in itself without end."""
+    if id(node) not in known:
+        known[id(node)] = LARGEST + 1  # of one that is met again inside of itself
+        inner = node.value if isinstance(node.value, list) else []
+        parts = [part for one in inner for part in (one if isinstance(one, tuple) else (one,))]
+        known[id(node)] = 1 + sum(_size(part, known) for part in parts)
+    return known[id(node)]

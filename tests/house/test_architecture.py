@@ -21,7 +21,7 @@ SOURCE = ROOT / "src" / "playsafe"
 FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS = (
     {"records", "errors", "secrets"},
-    {"settings", "matters", "progress", "provenance", "rundir", "statistics", "thoughts"},
+    {"limits", "settings", "matters", "progress", "provenance", "rundir", "statistics", "thoughts"},
     {"registry"},
     {"config"},
     {"objectives"},

@@ -115,7 +115,7 @@ class SuiteConfig(Section):
     )
     language: str | None = Field(None, description="of its prompts; chooses one where there are several")
     limit: int | None = Field(None, ge=1)
-    seed: Annotated[int | None, COLUMNS, DRAWN] = None
+    seed: Annotated[int | None, COLUMNS, DRAWN] = Field(None, ge=0, lt=2**32)
 
     @model_validator(mode="before")
     @classmethod
@@ -140,7 +140,7 @@ class GenerationConfig(Section):
     sampling: Literal["greedy", "model"] = "greedy"
     max_new_tokens: int = Field(128, ge=1)
     batch_size: int = Field(32, ge=1)
-    seed: Annotated[int, SAMPLED] = 0
+    seed: Annotated[int, SAMPLED] = Field(0, ge=0, lt=2**32)
 
 
 COMPARED = Matters(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from playsafe.config.arms import ArmConfig
 from playsafe.config.evaluation import EvaluationConfig, TargetConfig
+from playsafe.config.paths import home, located
 from playsafe.config.training import (
     BY_NAME,
     DataConfig,
@@ -24,11 +24,12 @@ from playsafe.config.training import (
 from playsafe.errors import BadInput
 from playsafe.matters import TRAINING, Matters
 from playsafe.rundir import slug
-from playsafe.settings import Section, explain, read_yaml
+from playsafe.settings import Section, explain, parse_yaml, read_yaml
 
 DIFFER = "labels of methods must differ in letters or digits, and none may be 'base'"
 LABELS = distinct(DIFFER, lambda one: slug(one.key), "base")
 SEEDS = distinct("seeds must differ from each other")
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 TARGETS = distinct("two targets of one name need different roles", lambda one: (slug(one.name), one.role))
 PLAYED = Matters(lambda own, uses: uses.roles > 0, "a target that plays a role")
 PAIRED = Matters(lambda own, uses: uses.pairs, "a method that takes pairs: mpo, sft with `pairs: chosen`")
@@ -53,7 +54,7 @@ class StudyConfig(Section):
         description="each an arm of its own; none where `arms` stand alone",
     )
     arms: Annotated[list[ArmConfig], TRAINING] = Field([], description="trained, or made from one before")
-    seeds: Annotated[list[int], SEEDS, TRAINING] = Field(default_factory=lambda: [0], min_length=1)
+    seeds: Annotated[list[Seed], SEEDS, TRAINING] = Field(default_factory=lambda: [0], min_length=1)
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
     targets: Annotated[list[TargetConfig], TARGETS] = Field([], description="evaluated instead of the grid")
     _asked_of_others: bool = PrivateAttr(False)
@@ -100,14 +101,18 @@ def load_study(
 ) -> StudyConfig:
     """Read a study from YAML and apply `a.b=c` overrides (values are YAML), then changes. Raises BadInput.
 
+    Relative paths in the file are looked for beside it first, those of overrides and changes are of the
+    current directory.
     changes: keys as in the file, in their place; "gates" are added to those of `evaluation`.
     """
     raw: Any = {}
     if path is not None:
+        path = Path(home(str(path)))
         raw = read_yaml(path)
         if not isinstance(raw, dict):
             raise BadInput("a study is a mapping of keys.", where=str(path))
         _refuse_empty(raw, path)
+        located(raw, path.parent)
     asked_of_others = path is not None and not raw.get("targets")
     for override in overrides or []:
         _apply(raw, override)
@@ -118,6 +123,7 @@ def load_study(
                 evaluation["gates"] = [*(evaluation.get("gates") or []), *value]
         else:
             raw[key] = value
+    located(raw)
     where = str(path) if path else "--set"
     try:
         study = StudyConfig.model_validate(raw)
@@ -153,10 +159,7 @@ def _apply(raw: dict[str, Any], override: str) -> None:
 
 
 def _value(text: str) -> Any:
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise BadInput(f"--set value {text!r} is not YAML.") from None
+    value = parse_yaml(text, "--set")
     if isinstance(value, str):  # YAML 1.1 reads 1e-4 as text
         try:
             return float(value)

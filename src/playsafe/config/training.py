@@ -75,7 +75,7 @@ class DataConfig(Section):
     limit: Annotated[int | None, ROLES, TRAINING] = Field(None, ge=1)
     max_length: Annotated[int, TRAINING] = Field(1024, ge=8)
     overlong: Annotated[Literal["error", "drop", "truncate"], TRAINING] = "error"
-    seed: Annotated[int, ROLES, KEPT_BACK] = 0
+    seed: Annotated[int, ROLES, KEPT_BACK] = Field(0, ge=0, lt=2**32)
 
 
 class PairsConfig(Section):

@@ -19,6 +19,7 @@ from playsafe.errors import BadInput
 
 Row = dict[str, Any]
 TABLES = (".csv", ".tsv", ".xlsx")
+UNPACKED, CELLS = 100 << 20, 2_000_000  # of a workbook
 csv.field_size_limit(1 << 28)  # a prompt may be longer than the 128 KiB that the module allows by itself
 
 
@@ -87,10 +88,14 @@ def parse_json(text: str, where: str, next: str = "") -> Any:
     """`text` as JSON; an object that names a key twice is refused, as one of the two would be lost."""
     try:
         return json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, where))
+    except RecursionError:
+        raise BadInput("broken JSON: it is nested too deeply.", where=where) from None
     except json.JSONDecodeError as error:
         is_line = where.rpartition(":")[2].isdigit()
         where = where if is_line else f"{where}:{error.lineno}"
         raise BadInput(f"broken JSON at column {error.colno}: {error.msg}.", where=where, next=next) from None
+    except ValueError as error:  # a number without end
+        raise BadInput(f"broken JSON: {error}.", where=where) from None
 
 
 def string(value: Any, what: str, where: str, *, empty: bool = False) -> str:
@@ -166,12 +171,34 @@ def _sheet(data: bytes, path: Path) -> Iterator[tuple[int, list[str]]]:
             "reading .xlsx needs openpyxl.", where=str(path), next="pip install 'playsafe[xlsx]'"
         ) from None
     try:
+        unpacked = sum(part.file_size for part in zipfile.ZipFile(io.BytesIO(data)).infolist())
+        if unpacked > UNPACKED:
+            what = f"the workbook unpacks to {unpacked >> 20} MB; up to {UNPACKED >> 20} are read."
+            raise BadInput(what, where=str(path), next="Save its sheet as CSV.")
         book = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-        sheets = [[list(row) for row in sheet.iter_rows(values_only=True)] for sheet in book.worksheets]
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, SyntaxError) as error:
-        raise BadInput(f"broken XLSX: {error}.", where=str(path)) from None
+        sheets = [_cells(sheet, path) for sheet in book.worksheets]
+    except BadInput:
+        raise
+    except Exception as error:  # a file of somebody's, read by a library that raises whatever it meets
+        raise BadInput(f"broken XLSX: {error or type(error).__name__}.", where=str(path)) from None
     filled = [sheet for sheet in sheets if any(cell is not None for row in sheet for cell in row)]
     if len(filled) > 1:
         raise BadInput(f"the workbook has {len(filled)} sheets.", where=str(path), next="Keep one of them.")
     for number, row in enumerate(filled[0] if filled else [], 1):
         yield number, ["" if cell is None else str(cell) for cell in row]
+
+
+def _cells(sheet: Any, path: Path) -> list[list[Any]]:
+    """A sheet's rows up to their last cell; the size that the file declares for it is not believed."""
+    sheet.reset_dimensions()
+    rows: list[list[Any]] = []
+    count = 0
+    for row in sheet.iter_rows(values_only=True):
+        rows.append(list(row))
+        count += 1 + len(row)
+        if count > CELLS:
+            raise BadInput(f"a sheet has over {CELLS} cells.", where=str(path), next="Save it as CSV.")
+    width = max(map(len, rows), default=0)
+    if width * len(rows) > CELLS:
+        raise BadInput(f"a sheet has over {CELLS} cells.", where=str(path), next="Save it as CSV.")
+    return [row + [None] * (width - len(row)) for row in rows]

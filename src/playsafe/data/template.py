@@ -16,11 +16,13 @@ from typing import Any
 from jinja2 import TemplateError
 
 from playsafe.errors import BadInput
+from playsafe.limits import MEMORY, limited
 from playsafe.records import Message, Speaker
 from playsafe.thoughts import tags
 
 DATE = "26 Jul 2024"  # Llama 3.1 and 3.2 write a date: without a fixed one the ids change every day
 PROBE = "PROBE"
+SECONDS = 5.0  # for one conversation; real templates take a millisecond
 _NOW = datetime.strptime(DATE, "%d %b %Y")
 _ASKED, _ANSWERED = Message("user", "QUERY"), Message("assistant", PROBE)
 _MARKS = "a \"b\" 'c' & <d>\n\n{e} – *f*"  # what a template may escape
@@ -67,6 +69,8 @@ class ChatTemplate:
         """Turns as the template writes them. header: whether a reply is asked for."""
         try:
             return self._render(turns, header, self._typed)
+        except BadInput:
+            raise
         except Exception as error:  # whatever somebody's program may raise
             raise BadInput(f"the chat template rejects the {what}: {_reason(error)}.", where=where) from None
 
@@ -85,25 +89,29 @@ class ChatTemplate:
         return before if tags(header) == tags(before) else header
 
     def _render(self, turns: Sequence[Message], header: bool, typed: frozenset[Speaker]) -> str:
-        from transformers.utils.chat_template_utils import _compile_jinja_template
-
-        # the library's clock cannot be given as an argument: a template sees nothing but JSON values
-        _compile_jinja_template(self.text).globals["strftime_now"] = lambda form: _NOW.strftime(form)
         written: list[dict[str, Any]] = [
             {"role": turn.role, "content": [{"type": "text", "text": turn.content}]}
             if turn.role in typed
             else {"role": turn.role, "content": turn.content}
             for turn in turns
         ]
-        return str(
-            self.tokenizer.apply_chat_template(
-                written,
-                chat_template=self.text,
-                tokenize=False,
-                add_generation_prompt=header,
-                **{"date_string": DATE, **self.arguments},
+        with limited(SECONDS, "the chat template", self.where, memory=MEMORY):
+            self._stop_clock()
+            return str(
+                self.tokenizer.apply_chat_template(
+                    written,
+                    chat_template=self.text,
+                    tokenize=False,
+                    add_generation_prompt=header,
+                    **{"date_string": DATE, **self.arguments},
+                )
             )
-        )
+
+    def _stop_clock(self) -> None:
+        """The library's clock cannot be given as an argument: a template sees nothing but JSON values."""
+        from transformers.utils.chat_template_utils import _compile_jinja_template
+
+        _compile_jinja_template(self.text).globals["strftime_now"] = lambda form: _NOW.strftime(form)
 
     def _refuse_unread(self) -> None:
         """An argument that the template does not read, or that is not its own."""
@@ -122,6 +130,8 @@ class ChatTemplate:
         for typed in _SHAPES:
             try:
                 text = self._render([_ASKED, _ANSWERED], False, typed)
+            except BadInput:  # it takes too long
+                raise
             except Exception as error:  # as in `write`
                 problem = problem or f"cannot render a question and its answer: {_reason(error)}"
                 continue
@@ -139,6 +149,8 @@ class ChatTemplate:
                 if PROBE in self._render(turns, False, typed):
                     self._typed = typed
                     return True
+            except BadInput:
+                raise
             except Exception:  # as in `write`; a template may refuse system turns
                 continue
         return False
@@ -152,6 +164,8 @@ class ChatTemplate:
             try:
                 text = self._render(turns, False, self._typed)
                 again = self._render(turns, False, self._typed)
+            except BadInput:
+                raise
             except Exception:  # it says so where a row is as long
                 continue
             if lost := _lost(text, turns):

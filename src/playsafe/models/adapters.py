@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from playsafe.errors import BadInput
+from playsafe.limits import limited
 from playsafe.models.integrity import listed, refuse_infinite
 from playsafe.provenance import file_hash
 from playsafe.rundir import read_json
 
 WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
+SECONDS = 5.0  # for all of an adapter's regular expressions on all modules; real ones take milliseconds
 # initialisations that change the base weights, so that "adapter off" is not the original model
 BASE_CHANGING_INITS = ("pissa", "olora", "corda", "kasa", "loftq", "eva", "lora_ga")
 
@@ -37,6 +40,7 @@ def attach_adapter(model: Any, directory: Path) -> Any:
             where=str(directory),
             next="playsafe reads no pickled weights; save the adapter with safe_serialization.",
         )
+    refuse_endless(settings, [name for name, _ in model.named_modules()], str(directory / SETTINGS))
     try:
         stored = load_file(directory / WEIGHTS)
         refuse_infinite(stored.items(), str(directory / WEIGHTS))
@@ -55,6 +59,24 @@ def attach_adapter(model: Any, directory: Path) -> Any:
         detach(wrapped)
         raise
     return wrapped
+
+
+def refuse_endless(settings: Mapping[str, Any], modules: Sequence[str], where: str) -> None:
+    """Refuse regular expressions that are none, or with which a search of a model's modules never ends."""
+    given = [settings.get(key) for key in ("target_modules", "exclude_modules")]
+    whole = [pattern for pattern in given if isinstance(pattern, str)]
+    parts = [*(settings.get("rank_pattern") or ()), *(settings.get("alpha_pattern") or ())]
+    layers = settings.get("layers_pattern") or ()
+    parts += [layers] if isinstance(layers, str) else list(layers)
+    try:
+        with limited(SECONDS, "a regular expression", where):
+            for pattern in [*whole, *(rf"(.*\.)?({part})$" for part in parts)]:
+                made = re.compile(pattern)
+                for name in modules:
+                    made.match(name)
+                    made.fullmatch(name)
+    except (re.error, RecursionError, OverflowError, TypeError) as error:
+        raise BadInput(f"a pattern is no regular expression: {error}.", where=where) from None
 
 
 def detach(model: Any) -> None:

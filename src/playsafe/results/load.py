@@ -256,7 +256,7 @@ def spoken(key: str) -> str:
 
 def load(root: Path) -> StudyRuns:
     """Read the finished runs under `root`; BadInput where there is none."""
-    root = Path(root)
+    root = Path(root).expanduser()
     if not root.is_dir():
         what, next = "the directory does not exist.", "Give the output directory of a study."
         raise BadInput(what, where=str(root), next=next)

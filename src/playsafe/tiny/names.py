@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -32,7 +33,7 @@ _NAMED: dict[What, dict[str, str]] = {
 def path_of(name: str, what: What, where: str = "") -> str:
     """The path that a name stands for; what is no name of the embedded world is a path already."""
     if name.partition(":")[0] != "tiny":
-        return name
+        return os.path.expanduser(name)
     if name not in _NAMED[what]:
         raise BadInput(
             f"the embedded world has no {what} {name!r}.", where=where, allowed=", ".join(_NAMED[what])

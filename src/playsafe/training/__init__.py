@@ -15,7 +15,7 @@ from playsafe.config import TrainingConfig
 from playsafe.data.rows import Collator, Example
 from playsafe.errors import BadInput
 from playsafe.methods import Method, loss_of
-from playsafe.models.adapters import changes_base
+from playsafe.models.adapters import changes_base, refuse_endless
 from playsafe.models.heads import check_head, refuse_on_head
 from playsafe.models.integrity import fingerprint, refuse_infinite
 from playsafe.models.policy import install
@@ -68,7 +68,9 @@ def train(
     install(policy_model, loss, partial(method.step, options=options), reference)
     checkpoint, done = _last_complete(directory)
     exact = model.dtype == torch.float32 and not config.bf16
-    watch = checks.TermWatch(compared=compared, exact=exact, started=done)
+    # a model that drops activations is another one at each step, the first among them
+    same = not checks.drops(policy_model)
+    watch = checks.TermWatch(compared=compared, exact=exact, started=done, same=same)
     measure = partial(gaps, policy_model) if gaps is not None else None
     log = StepLog(directory / "train.jsonl", done, watch, progress, measure, config.gap_steps)
     trainer = MethodTrainer(
@@ -147,6 +149,7 @@ def _policy(
 
     settings = config.lora.model_dump()
     original = checks.probe_logits(model, probe)
+    refuse_endless(settings, [name for name, _ in model.named_modules()], "training.lora")
     try:
         wrapped: Any = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **settings))
     except ValueError as error:

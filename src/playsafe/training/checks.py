@@ -53,11 +53,11 @@ def adapter_off_is_original(wrapped: Any, ids_1T: Tensor, original: Tensor) -> N
 class TermWatch:
     """Watches the loss terms: all finite; KL to the reference 0 at the first step and not ever after."""
 
-    def __init__(self, *, compared: Collection[str], exact: bool, started: int) -> None:
+    def __init__(self, *, compared: Collection[str], exact: bool, started: int, same: bool = True) -> None:
         """compared: terms that compare with the reference and see a row. exact: float32 throughout. started:
-        steps done before (a resumed run)."""
+        steps done before (a resumed run). same: whether the model begins as the reference."""
         self.tolerance = 1e-4 if exact else 2e-2
-        self.fresh = started == 0
+        self.fresh = started == 0 and same
         self.still = dict.fromkeys(compared, 0)  # steps with such rows after the first update, KL always 0
 
     def __call__(self, step: int, terms: dict[str, float], weighted: set[str]) -> None:
@@ -80,6 +80,18 @@ class TermWatch:
                 self.still[name] += 1
                 if self.still[name] >= 10:
                     raise CheckFailed(f"the term {name!r} has stayed 0 in 10 steps with rows of it.")
+
+
+def drops(model: Any) -> bool:
+    """Whether the model itself drops activations while it is trained; an adapter's dropout changes nothing
+    before the first update."""
+    for name, module in model.named_modules():
+        if "lora_dropout" not in name:
+            own = [module.p] if isinstance(module, torch.nn.Dropout) else []
+            own += [value for key, value in vars(module).items() if key.endswith(("dropout", "pdrop"))]
+            if any(isinstance(p, float) and p > 0 for p in own):
+                return True
+    return False
 
 
 def trained(model: Any) -> list[tuple[str, Tensor]]:
