@@ -36,9 +36,9 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> BadIn
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         section = _section(model, path[:-1])
-        hint = nearest(path[-1], section.model_fields) if section else ""
-        known = ", ".join(section.model_fields) if section else ""
-        return BadInput(f"unknown key {key!r}. {hint}", where=where, allowed=known)
+        known = [field.alias or name for name, field in section.model_fields.items()] if section else []
+        what = f"unknown key {_short(key)}. {nearest(path[-1], known)}"
+        return BadInput(what, where=where, allowed=", ".join(known))
     allowed = str(first.get("ctx", {}).get("expected", ""))
     given = first.get("input")
     shown = ""
@@ -57,7 +57,9 @@ def _short(given: Any) -> str:
 
 def _section(model: type[BaseModel], path: list[str]) -> type[BaseModel] | None:
     for name in path:
-        field = model.model_fields.get(name)
+        field = model.model_fields.get(name) or next(
+            (field for field in model.model_fields.values() if field.alias == name), None
+        )
         if field is None:
             return None
         candidates = [field.annotation, *getattr(field.annotation, "__args__", ())]

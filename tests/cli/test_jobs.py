@@ -19,7 +19,7 @@ import yaml
 from conftest import playsafe
 from playsafe import api
 from playsafe.config import load_study
-from playsafe.errors import BadInput, Busy
+from playsafe.errors import BadInput, Busy, SystemFault
 from playsafe.executors import processes
 from playsafe.progress import Silent
 from playsafe.rundir import EVENTS, locked, read_json, read_jsonl, write_json
@@ -204,7 +204,7 @@ def test_a_part_and_the_whole_exclude_each_other_and_two_parts_do_not(tmp_path: 
     with locked(tmp_path), pytest.raises(Busy), locked(tmp_path, name="-1-of-2"):
         pass
     (tmp_path / "file").touch()
-    with pytest.raises(BadInput, match="no directory"), locked(tmp_path / "file"):
+    with pytest.raises(SystemFault, match="no directory"), locked(tmp_path / "file"):
         pass
 
 

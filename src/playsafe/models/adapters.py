@@ -32,14 +32,7 @@ def attach_adapter(model: Any, directory: Path) -> Any:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    settings = adapter_settings(directory)
-    refuse_base_changing(settings.get("init_lora_weights"), str(directory))
-    if not (directory / WEIGHTS).exists():
-        raise BadInput(
-            f"no {WEIGHTS}.",
-            where=str(directory),
-            next="playsafe reads no pickled weights; save the adapter with safe_serialization.",
-        )
+    settings = check_adapter(directory)
     refuse_endless(settings, [name for name, _ in model.named_modules()], str(directory / SETTINGS))
     try:
         stored = load_file(directory / WEIGHTS)
@@ -59,6 +52,26 @@ def attach_adapter(model: Any, directory: Path) -> Any:
         detach(wrapped)
         raise
     return wrapped
+
+
+def check_adapter(directory: Path) -> dict[str, Any]:
+    """The settings of an adapter. BadInput for what shows without a model: files that are not there or are
+    broken, an initialisation that changed the base."""
+    from safetensors import SafetensorError, safe_open
+
+    settings = adapter_settings(directory)
+    refuse_base_changing(settings.get("init_lora_weights"), str(directory))
+    if not (directory / WEIGHTS).exists():
+        raise BadInput(
+            f"no {WEIGHTS}.",
+            where=str(directory),
+            next="playsafe reads no pickled weights; save the adapter with safe_serialization.",
+        )
+    try:
+        with safe_open(directory / WEIGHTS, "pt"):
+            return settings
+    except SafetensorError as error:
+        raise BadInput(f"broken weights: {error}", where=str(directory / WEIGHTS)) from None
 
 
 def refuse_endless(settings: Mapping[str, Any], modules: Sequence[str], where: str) -> None:

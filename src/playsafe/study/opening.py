@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 from playsafe import methods
 from playsafe.config import NOT_NUMBERS, EndpointConfig, TargetConfig
 from playsafe.endpoint import Endpoint
 from playsafe.errors import BadInput
 from playsafe.methods import loss_of
+from playsafe.models.adapters import check_adapter
 from playsafe.provenance import environment
 from playsafe.rundir import claim, is_writer, write_json
 from playsafe.streams import of_loss, pairs, role
@@ -16,6 +18,7 @@ from playsafe.study.arms import knows_model
 from playsafe.study.replies import existing
 from playsafe.study.resident import SCHEMA, Resident
 from playsafe.targets import Recorded
+from playsafe.training import check_lora
 from playsafe.training.arguments import check_settings, training_arguments
 
 
@@ -24,6 +27,7 @@ def open_study(resident: Resident) -> None:
     config = resident.config
     for target in config.targets:
         _check_source(target, len(config.evaluation.system))
+    _check_adapters(resident)
     _check_servers(resident)
     identity: dict[str, object] = {"schema": SCHEMA, "kind": "audit"}
     if config.grid:
@@ -64,6 +68,8 @@ def _open_grid(resident: Resident) -> dict[str, object]:
     if config.training.gap_steps:
         resident.gap_probe(first)
     check_settings(config.training)
+    if config.training.lora is not None and any(arm.method for arm in resident.arms.values()):
+        check_lora(resident.aligned().model, config.training.lora)
     training_arguments(config.training, resident.root, seed=0, device=resident.aligned().device)
     return {
         **resident.model_identity,
@@ -98,6 +104,20 @@ def _check_source(target: TargetConfig, turns: int) -> None:
                 next="Set evaluation.system to the turn that was used.",
             )
         Recorded(existing(target.completions))
+
+
+def _check_adapters(resident: Resident) -> None:
+    """Say at once which adapters cannot be used; refuse the study where that is every target."""
+    broken: list[BadInput] = []
+    for target in resident.config.targets:
+        try:
+            if target.adapter is not None:
+                check_adapter(Path(target.adapter))
+        except BadInput as error:
+            broken.append(error)
+            resident.reporter.note(f"{target.name} cannot be evaluated: {error}")
+    if broken and len(broken) == len(resident.config.targets):
+        raise broken[0]
 
 
 def _check_servers(resident: Resident) -> None:

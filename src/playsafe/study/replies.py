@@ -189,6 +189,7 @@ def _about(resident: Resident, cell: Cell, run: RunDir, role: Role | None) -> di
     if (made / DONE).exists():
         training = read_json(made / DONE)
         about |= {"share": training.get("share"), "training": training}
+        about["notes"] += training.get("notes") or []
     if arm.method is not None:
         about["options"] = method_of(cell)[1].model_dump(by_alias=True)
     elif arm.edit is not None:

@@ -26,6 +26,7 @@ from playsafe.study.arms import Cell, scores_place, source_of
 from playsafe.study.resident import Resident, alone
 from playsafe.training import train as train_model
 
+FEW = 20  # optimiser steps
 DONE = "training.json"  # the last file that a job of these writes
 FILES = ("scores.jsonl", "rows.jsonl")
 
@@ -137,7 +138,20 @@ def train(resident: Resident, cell: Cell, begin: Begin) -> None:
             resident.forget()  # trained in place
     if config.training.lora is None:
         renderer.tokenizer.save_pretrained(run / "model")  # so that the directory is a model of its own
-    _finish(run, {**result, **about})
+    notes = _notes(method, about, result["steps"])
+    for note in notes:
+        resident.reporter.note(f"{cell.label}: {note}")
+    _finish(run, {**result, **about, "notes": notes})
+
+
+def _notes(method: Method, about: dict[str, Any], steps: int) -> list[str]:
+    """What makes a training say less than it seems to."""
+    found = []
+    if steps < FEW:
+        found.append(f"trained for {steps} optimiser steps alone; few of its losses have moved")
+    if about["share"] == 0 and about["rule"] != "none":
+        found.append(f"its rule chose no row, so that the terms of {method.name} on chosen rows did nothing")
+    return found
 
 
 def _rows(

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from playsafe.config import TrainingConfig
+from playsafe.config import LoraSettings, TrainingConfig
 from playsafe.data.rows import Collator, Example
 from playsafe.errors import BadInput
 from playsafe.methods import Method, loss_of
@@ -145,16 +145,8 @@ def _policy(
         reference = SecondModel(second_model())
     if not config.lora:
         return model.requires_grad_(True), reference
-    from peft import LoraConfig, get_peft_model
-
-    settings = config.lora.model_dump()
     original = checks.probe_logits(model, probe)
-    refuse_endless(settings, [name for name, _ in model.named_modules()], "training.lora")
-    try:
-        wrapped: Any = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **settings))
-    except ValueError as error:
-        raise BadInput(f"{error}", where="training.lora") from None
-    refuse_on_head(wrapped)
+    wrapped = _adapted(model, config.lora)
     if kind == "adapter_off":
         checks.adapter_off_is_original(wrapped, probe, original)
         if compared:
@@ -162,6 +154,27 @@ def _policy(
     if config.gradient_checkpointing:
         wrapped.enable_input_require_grads()
     return wrapped, reference
+
+
+def check_lora(model: Any, settings: LoraSettings) -> None:
+    """Refuse an adapter that the model has no place for: on a twin without weights, before any work."""
+    with torch.device("meta"):
+        twin = type(model)(model.config)
+    _adapted(twin, settings.model_copy(update={"init_lora_weights": True}))
+
+
+def _adapted(model: Any, lora: LoraSettings) -> Any:
+    """The model with a new adapter. Raises BadInput where there is no place for it."""
+    from peft import LoraConfig, get_peft_model
+
+    settings = lora.model_dump()
+    refuse_endless(settings, [name for name, _ in model.named_modules()], "training.lora")
+    try:
+        wrapped: Any = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **settings))
+    except (ValueError, TypeError, KeyError) as error:
+        raise BadInput(f"{error}", where="training.lora") from None
+    refuse_on_head(wrapped)
+    return wrapped
 
 
 def _last_complete(directory: Path) -> tuple[Path | None, int]:
