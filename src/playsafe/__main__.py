@@ -1,6 +1,6 @@
 """`python -m playsafe`."""
 
-from playsafe.cli import main
+from playsafe.cli import process
 
 if __name__ == "__main__":
-    main()
+    process()

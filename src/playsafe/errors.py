@@ -58,27 +58,32 @@ class SystemFault(PlaysafeError, RuntimeError):
     exit_code = 3
 
     @classmethod
-    def of(cls, error: Exception) -> SystemFault | None:
+    def of(cls, error: Exception) -> PlaysafeError | None:
         """What an error of the operating system, or a library's about one, means; None for another."""
         said = str(error)
         number = error.errno if isinstance(error, OSError) else None
         if isinstance(error, OSError) and number is None:
             return None  # a library's own, such as that a model cannot be found
-        if number == errno.ENAMETOOLONG:
-            return None  # whoever wrote the name mends it, not the system
-        if number is None and not ("(os error " in said or "PytorchStreamWriter failed writing" in said):
+        if number == errno.ENAMETOOLONG or "embedded null byte" in said:
+            return BadInput("a path is too long, or holds what no path does.", where=_name(error)[:80])
+        torch_writes = "PytorchStreamWriter" in said or "inline_container" in said
+        if number is None and not ("(os error " in said or torch_writes):
             return None
         full = number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left" in said
-        full = full or "PytorchStreamWriter" in said
+        full = full or torch_writes
         what = (
             "the disk is full" if full else (error.strerror or said) if isinstance(error, OSError) else said
         )
-        where = getattr(error, "filename", None)
-        where = os.fsdecode(where) if isinstance(where, (str, bytes, os.PathLike)) else ""
         next = (
             "Make room and repeat the command; it continues." if full else "Mend it and repeat the command."
         )
-        return cls(f"{what[:1].lower()}{what[1:]}.", where=where, next=next)
+        return cls(f"{what[:1].lower()}{what[1:]}.", where=_name(error), next=next)
+
+
+def _name(error: Exception) -> str:
+    """The file that an error is about."""
+    name = getattr(error, "filename", None)
+    return os.fsdecode(name) if isinstance(name, (str, bytes, os.PathLike)) else ""
 
 
 class MissingExtra(PlaysafeError, ImportError):

@@ -5,11 +5,19 @@ passed, 2 bad input, 3 environment or self-check, 4 not measured (most replies a
 another process is at work in the directory, 130 and 143 interrupted.
 """
 
-from playsafe.cli.interrupts import ending_at_signals
+from playsafe.cli.interrupts import deaf, ending_at_signals
+
+
+def process() -> None:
+    """Entry point of a process, which ends with this command: what is done cannot be interrupted any more."""
+    try:
+        main()
+    finally:
+        deaf()
 
 
 def main() -> None:
-    """Entry point. Signals are heeded before anything else is imported."""
+    """One command. Signals are heeded before anything else is imported."""
     with ending_at_signals():
         from playsafe.cli.app import main as run
 

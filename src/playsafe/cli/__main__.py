@@ -1,6 +1,6 @@
 """`python -m playsafe.cli`, which `accelerate launch` needs."""
 
-from playsafe.cli import main
+from playsafe.cli import process
 
 if __name__ == "__main__":
-    main()
+    process()

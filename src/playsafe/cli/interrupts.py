@@ -42,6 +42,12 @@ def ending_at_signals() -> Iterator[None]:
         os.close(told)  # the thread ends
 
 
+def deaf() -> None:
+    """Heed them no more."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _nothing(number: int, frame: object) -> None:
     """The wakeup descriptor tells `_end`."""
 

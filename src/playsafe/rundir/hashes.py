@@ -47,6 +47,7 @@ def inside(folder: Path, name: str) -> Path | None:
     """The path of a name in a folder; None where it leads out of it, by its parts or through a link."""
     try:
         path = folder / name
+        path.exists()  # raises for names that no file can have
         return path if path.resolve().is_relative_to(folder.resolve()) else None
     except (OSError, ValueError, RuntimeError):  # too long, a NUL byte, links in a circle
         return None
