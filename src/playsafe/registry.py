@@ -69,9 +69,9 @@ class Registry(Generic[Thing]):
         module, _, attribute = path.partition(":")
         try:
             return getattr(importlib.import_module(module), attribute or self.attribute)
-        except (ImportError, AttributeError, ValueError) as error:
+        except Exception as error:  # whatever a module of somebody's does when it is imported
             raise BadInput(
-                f"the {self.what} {path!r} cannot be imported: {error}.",
+                f"the {self.what} {path!r} cannot be imported: {error or type(error).__name__}.",
                 where=where or self.where,
                 next="Check the path and that its folder is installed or on PYTHONPATH.",
             ) from None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from playsafe.errors import BadInput, nearest
 
@@ -16,6 +16,21 @@ class Section(BaseModel):
     """Part of a configuration; unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_boolean_for_a_number(cls, given: Any, info: ValidationInfo) -> Any:
+        """true would be read as 1."""
+        listed = given if isinstance(given, list) else [given]
+        allowed = _types(cls.model_fields[str(info.field_name)].annotation)
+        if any(isinstance(one, bool) for one in listed) and {int, float} & allowed and bool not in allowed:
+            raise ValueError("a number is wanted, not true or false")
+        return given
+
+
+def _types(annotation: Any) -> set[Any]:
+    """Every type that an annotation is made of."""
+    return {annotation}.union(*map(_types, get_args(annotation)))
 
 
 AnySection = TypeVar("AnySection", bound=Section)

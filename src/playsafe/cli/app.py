@@ -6,13 +6,14 @@ import atexit
 import os
 import sys
 import traceback
+import warnings
 from typing import Annotated
 
 import typer
 
 from playsafe import __version__
 from playsafe.cli import gap, lists, plan, runs
-from playsafe.cli.screen import complain
+from playsafe.cli.screen import complain, remark
 from playsafe.errors import PlaysafeError, SystemFault
 
 BUG = 3  # exit code of what nobody foresaw; 1 would say that a gate is not passed
@@ -44,13 +45,20 @@ def main() -> None:
             stream.reconfigure(
                 errors="backslashreplace"
             )  # a terminal that knows fewer letters than names have
-    try:
-        code = app(standalone_mode=False)
-    except Exception as error:
-        code = _told(error)
-    finally:
-        _leave_group()
-    sys.exit(code if isinstance(code, int) else 0)
+    with warnings.catch_warnings():
+        warnings.showwarning = _warned  # type: ignore[assignment]
+        try:
+            code = app(standalone_mode=False)
+        except Exception as error:
+            code = _told(error)
+    code = code if isinstance(code, int) else 0
+    _leave_group(code)
+    sys.exit(code)
+
+
+def _warned(message: Warning | str, category: type[Warning], *place: object) -> None:
+    """A library's warning, which may quote anybody's file, in one line."""
+    remark(f"{category.__name__}: {message}")
 
 
 def _told(error: Exception) -> int:
@@ -78,16 +86,14 @@ def _told(error: Exception) -> int:
     return BUG
 
 
-def _leave_group() -> None:
+def _leave_group(code: int) -> None:
     """End a launcher's process group, and the process with it: at an ordinary end the group's threads abort
     it now and then, and the launcher would report a failure."""
     torch = sys.modules.get("torch")
-    error = sys.exc_info()[1]
     if torch is None or not torch.distributed.is_available() or not torch.distributed.is_initialized():
         return
     torch.distributed.destroy_process_group()
-    if error is None or isinstance(error, SystemExit):
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(int(error.code or 0) if error is not None else 0)
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -75,6 +75,11 @@ def complain(text: str) -> None:
     _Console(stderr=True, soft_wrap=True).print(f"error: {clean(text)}")
 
 
+def remark(text: str) -> None:
+    """One line that is good to know, on stderr."""
+    _Console(stderr=True, soft_wrap=True).print(f"note: {clean(' '.join(text.split()))}")
+
+
 class Screen:
     """Progress and tables for people on stderr and stdout; nothing with quiet."""
 

@@ -31,7 +31,7 @@ class ArmConfig(Section):
 
     model_config = Section.model_config | {"populate_by_name": True}
 
-    name: str = Field(pattern=r"^\w[\w.-]*$")
+    name: str = Field(pattern=r"^\w[\w.-]*$", max_length=200)
     train: MethodConfig | None = None
     source: str | None = Field(None, alias="from")
     edit: EditConfig | None = None

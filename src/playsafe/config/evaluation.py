@@ -21,7 +21,7 @@ class AttackConfig(Named):
     """One jailbreak, asked on top of the plain harmful suites (or of the suites named here)."""
 
     registry = Registry("playsafe.attacks", "ATTACK", "attack", "evaluation.attacks")
-    label: str = Field("", pattern=r"^(\w[\w.-]*)?$")
+    label: str = Field("", pattern=r"^(\w[\w.-]*)?$", max_length=60)
     suites: list[str] | None = None
 
 
@@ -29,7 +29,9 @@ class JudgeConfig(Named):
     """One judge; several judge the same replies side by side."""
 
     registry = Registry("playsafe.judges", "JUDGE", "judge", "evaluation.judges")
-    label: str = Field("", pattern=r"^(\w[\w-]*)?$", description="no dot: it ends a file's name")
+    label: str = Field(
+        "", pattern=r"^(\w[\w-]*)?$", max_length=60, description="no dot: it ends a file's name"
+    )
 
 
 def _address(given: str) -> str:
@@ -75,7 +77,7 @@ class TargetConfig(Section):
     name: a label; "base" takes the place of the aligned model in every comparison. role: who it plays.
     """
 
-    name: str = Field(pattern=r"^\w[\w.-]*$")
+    name: str = Field(pattern=r"^\w[\w.-]*$", max_length=200)
     adapter: str | None = Field(None, description="LoRA adapter on the study's model")
     model: str | ModelConfig | None = Field(
         None, description="a directory or hub id, placed as the study's model is; or a section like `model`"
@@ -103,7 +105,9 @@ class SuiteConfig(Section):
     right answer to each prompt, "pairs" a safe and an unsafe reply whose likelihoods are compared.
     """
 
-    name: str = Field(pattern=r"^\w[\w.-]*$", description="letters, digits, dot, dash; names files")
+    name: str = Field(
+        pattern=r"^\w[\w.-]*$", max_length=80, description="letters, digits, dot, dash; names files"
+    )
     suite: str | None = Field(None, description="a known suite, where `name` is a label of yours")
     kind: SuiteKind | None = None
     path: str | None = Field(

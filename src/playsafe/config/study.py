@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -125,6 +126,7 @@ def load_study(
             raw[key] = value
     located(raw)
     where = str(path) if path else "--set"
+    _refuse_halves(raw, where)
     try:
         study = StudyConfig.model_validate(raw)
     except ValidationError as error:
@@ -141,6 +143,16 @@ def _refuse_empty(raw: dict[str, Any], path: Path) -> None:
             where=str(path),
             next="Name model, roles, data and evaluation; the embedded study is `playsafe quickstart`.",
         )
+
+
+def _refuse_halves(raw: dict[str, Any], where: str) -> None:
+    """Text that can be written into no file."""
+    try:
+        json.dumps(raw, ensure_ascii=False, default=str, skipkeys=True).encode()
+    except UnicodeEncodeError:
+        raise BadInput("a text holds half of a surrogate pair, which no text has.", where=where) from None
+    except (RecursionError, ValueError):
+        raise BadInput("a value is nested too deeply, or a number has no end.", where=where) from None
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:

@@ -110,7 +110,7 @@ class LoraSettings(Section):
     """LoRA; the paper's released settings are r 32, alpha 64, dropout 0, q and v projections."""
 
     r: int = Field(32, ge=1)
-    lora_alpha: int = 64
+    lora_alpha: int = Field(64, ge=1)
     lora_dropout: float = Field(0.0, ge=0, lt=1)
     target_modules: list[str] | str = Field(default_factory=lambda: ["q_proj", "v_proj"])
     use_rslora: bool = False

@@ -153,7 +153,7 @@ def _find(
     """The file with the pinned hash, wherever the user keeps it. needed: how many the suite lies in."""
     given = path or data_dir
     root = Path(given).expanduser() if given else None
-    if root is not None and not root.exists():
+    if root is not None and not (root.is_file() or root.is_dir()):
         raise BadInput("there is no such file or folder.", where=f"{where}: {given}", next="Check the path.")
     if root is not None and root.is_file() and needed > 1:
         what = f"{known.name} lies in {needed} files."

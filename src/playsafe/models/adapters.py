@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from playsafe.errors import BadInput
 from playsafe.limits import limited
-from playsafe.models.integrity import listed, refuse_infinite
+from playsafe.models.integrity import listed, refuse_infinite, refuse_no_settings
 from playsafe.provenance import file_hash
 from playsafe.rundir import read_json
 
@@ -29,7 +29,6 @@ def attach_adapter(model: Any, directory: Path) -> Any:
     model has no place for, or that the adapter's own settings ask for and the file does not hold.
     """
     from peft import PeftModel
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     settings = check_adapter(directory)
@@ -40,7 +39,7 @@ def attach_adapter(model: Any, directory: Path) -> Any:
         wrapped = PeftModel.from_pretrained(model, str(directory)).eval()
     except BadInput:
         raise
-    except (RuntimeError, ValueError, TypeError, KeyError, SafetensorError) as error:
+    except Exception as error:  # files of somebody's, read by libraries that raise whatever they meet
         raise BadInput(
             f"the adapter does not fit the model: {_mismatch(error)}",
             where=str(directory),
@@ -146,10 +145,8 @@ def adapter_settings(directory: Path) -> dict[str, Any]:
     """adapter_config.json; BadInput where there is none."""
     if not (directory / SETTINGS).exists():
         raise BadInput(f"no {SETTINGS}.", where=str(directory), next="Point at a PEFT adapter directory.")
-    settings = read_json(directory / SETTINGS)
-    if not isinstance(settings, dict):
-        raise BadInput("the file holds no settings of an adapter.", where=str(directory / SETTINGS))
-    return settings
+    refuse_no_settings(directory / SETTINGS)
+    return dict(read_json(directory / SETTINGS))
 
 
 def differences(directory: Path, base: str, tokenizer: Any) -> list[str]:
@@ -172,7 +169,7 @@ def differences(directory: Path, base: str, tokenizer: Any) -> list[str]:
     if tokens.exists() and (added := _vocabulary(tokens)) and added != len(tokenizer):
         found.append(f"its tokenizer knows {added} tokens, the model's {len(tokenizer)}")
     kind = settings.get("peft_type")
-    known = PEFT_TYPE_TO_CONFIG_MAPPING[PeftType(kind)].__dataclass_fields__ if kind else {}
+    known = PEFT_TYPE_TO_CONFIG_MAPPING[PeftType(kind)].__dataclass_fields__ if kind in [*PeftType] else {}
     unread = [key for key in settings if known and key not in known and not key.startswith("_")]
     if unread:
         found.append(f"its settings {listed(unread)} are unknown to this version of PEFT and have no effect")

@@ -6,7 +6,9 @@ transformers and PEFT leave what a file does not have as it was made, at random,
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +18,25 @@ from playsafe.errors import BadInput
 
 # towers of models that also see or hear, and heads that draft several tokens: no part of a text model
 _OTHER_PARTS = ("vision", "visual", "audio", "multi_modal", "image", "mtp")
+
+
+def refuse_no_settings(path: Path) -> None:
+    """BadInput where a file of settings is there and holds no object, or numbers that are none: libraries go
+    on with what they have."""
+    if not path.exists():
+        return
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"), parse_constant=_constant)
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"broken JSON: {error}.", where=str(path)) from None
+    if not isinstance(found, dict):
+        raise BadInput("the file holds no settings.", where=str(path))
+
+
+def _constant(name: str) -> float:
+    if name == "NaN":
+        raise ValueError("NaN is no number")
+    return float(name)  # some architectures have limits without end
 
 
 def refuse_unloaded(info: Mapping[str, Any], where: str) -> None:

@@ -65,6 +65,10 @@ class _Named(_File):
     label: str | None = None
 
 
+class _Scoring(_File):
+    threshold: float | None = None
+
+
 class _Evaluation(_File):
     suites: list[_Named] | None = None
     attacks: list[_Named] | None = None
@@ -84,7 +88,7 @@ class _Study(_File):
     targets: list[_Named] | None = None
     roles: dict[str, Any] | None = None
     pairs: dict[str, Any] | None = None
-    scoring: dict[str, Any] | None = None
+    scoring: _Scoring | None = None
     evaluation: _Evaluation | None = None
 
 

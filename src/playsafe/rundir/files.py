@@ -78,7 +78,7 @@ def write_text(path: Path, text: str) -> None:
     with replacing(path) as temporary:
         if temporary is not None:
             with temporary.open("w", encoding="utf-8") as handle:
-                handle.write(redacted(text))
+                handle.write(_plain(text))
                 handle.flush()
                 os.fsync(handle.fileno())
 
@@ -115,7 +115,7 @@ def sweep(directory: Path) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    write_text(path, _checked(redacted(json.dumps(value, indent=2, ensure_ascii=False, default=str))) + "\n")
+    write_text(path, _checked(_plain(json.dumps(value, indent=2, ensure_ascii=False, default=str))) + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -204,7 +204,12 @@ def _whole(file: Any) -> int:
 
 
 def _line(row: dict[str, Any]) -> str:
-    return _checked(redacted(json.dumps(row, ensure_ascii=False))) + "\n"
+    return _checked(_plain(json.dumps(row, ensure_ascii=False))) + "\n"
+
+
+def _plain(text: str) -> str:
+    """`text` without keys of servers; halves of surrogate pairs, which no file can hold, as \\ud800."""
+    return redacted(text).encode("utf-8", "backslashreplace").decode()
 
 
 def _checked(text: str) -> str:
