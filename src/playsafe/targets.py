@@ -52,6 +52,12 @@ class InProcess:
         self.model, self.renderer, self.config = model, renderer, config
         self.contexts, self.combine = contexts, combine
         self.limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+        if self.limit and config.max_new_tokens >= self.limit:
+            raise BadInput(
+                f"replies of {config.max_new_tokens} tokens leave no room for a prompt; the model reads "
+                f"{self.limit}.",
+                where="evaluation.generation.max_new_tokens",
+            )
 
     def answers(
         self, prompts: Sequence[Prompt], system: str | None, found: Collection[str]
