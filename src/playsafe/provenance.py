@@ -77,7 +77,7 @@ def by_content(setting: Any) -> Any:
     if "{role}" in path.name:  # a file for each role
         found = sorted(path.parent.glob(path.name.replace("{role}", "*")))
     else:
-        found = [path] if path.exists() else []
+        found = [path] if path.is_file() or path.is_dir() else []
     return [_held(one) for one in found] or setting
 
 

@@ -17,6 +17,7 @@ from playsafe.endpoint import Endpoint
 from playsafe.errors import BadInput
 from playsafe.settings import parse_section
 
+BOMB = gzip.compress(b" " * 20_000_000)
 KEY = "sk-Very/secret+key=0123456789"
 GOOD = {"choices": [{"message": {"content": "a good answer"}, "finish_reason": "stop"}]}
 
@@ -93,10 +94,10 @@ class Nonsense(BaseHTTPRequestHandler):
         self.send(b"", 307, Location="http://127.0.0.1:9/v1/chat/completions")
 
     def do_bomb(self) -> None:
-        self.send(gzip.compress(b" " * 50_000_000), 200, Content_Encoding="gzip")
+        self.send(BOMB, 200, Content_Encoding="gzip")
 
     def do_bomb_error(self) -> None:
-        self.send(gzip.compress(b" " * 50_000_000), 500, Content_Encoding="gzip")
+        self.send(BOMB, 500, Content_Encoding="gzip")
 
     def do_large(self) -> None:
         self.send(b" " * 30_000_000)

@@ -45,7 +45,7 @@ def gap(
     if role and study.roles is None:
         raise BadInput("the study has no roles.", where="--role", next="Leave it out, or give another study.")
     chosen = [find_role(sources.roles(study.roles), name) for name in role or () if study.roles is not None]
-    path = pairs or (study.pairs.path if study.pairs is not None else "tiny")
+    path = pairs if pairs is not None else (study.pairs.path if study.pairs is not None else "tiny")
     suites = sources.pair_suites(path, language, limit)
     quieten()
     from playsafe.gap import gaps

@@ -38,7 +38,7 @@ def data_preview(
         raise BadInput(
             "the study has no roles.", where="roles", next="`playsafe data pairs` shows its pairs."
         )
-    chosen = find_role(known, role) if role else known[0]
+    chosen = find_role(known, role) if role is not None else known[0]
     material, shown = resident.material(chosen), []
     for dialogue, fit in fitted(material, chosen)[:rows]:
         if fit.rendered is None:

@@ -187,7 +187,7 @@ def run(
 def score(config: Config, overrides: Set = None, as_json: Json = False, quiet: Quiet = False) -> None:
     """RDS: log-probabilities of every row under the role prompt and under role + unsafe prompt."""
     from playsafe import api
-    from playsafe.rundir import read_json
+    from playsafe.rundir import read_object
 
     screen = Screen(quiet, as_json)
     study = study_of(config, overrides)
@@ -195,7 +195,7 @@ def score(config: Config, overrides: Set = None, as_json: Json = False, quiet: Q
     code = _failures(outcomes, screen)
     table, found = [], {}
     for job in (outcome.job for outcome in outcomes if outcome.state in ("done", "fresh")):
-        summary = read_json(Path(study.output_dir) / job.place / "summary.json")
+        summary = read_object(Path(study.output_dir) / job.place / "summary.json")
         rows, flagged = summary["rows"], summary["flagged"]
         found[str(job.role)] = {"rows": rows, "flagged": flagged}
         table.append((job.role, str(rows), str(flagged), f"{flagged / max(1, rows):.1%}"))

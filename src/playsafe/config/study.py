@@ -41,7 +41,7 @@ class StudyConfig(Section):
     """A whole study: the grid roles × methods × seeds on one model."""
 
     name: str = "study"
-    output_dir: str = "runs/study"
+    output_dir: str = Field("runs/study", pattern=r"\S")
     model: ModelConfig = Field(default_factory=ModelConfig)
     roles: Annotated[RolesConfig | None, PLAYED] = Field(
         default_factory=RolesConfig, description="null: no role, no rows"

@@ -88,7 +88,9 @@ def _mpo_side(row: Row, side: str, place: str) -> tuple[tuple[Message, ...], str
         )
     except (KeyError, TypeError, IndexError) as error:
         raise BadInput(
-            f"not a row of MPO's format: {error!r}.",
+            f"not a row of MPO's format: its {side} side lacks {error}."
+            if isinstance(error, KeyError)
+            else f"not a row of MPO's format: its {side} side has another shape.",
             where=place,
             allowed="source_conversations, source_chosen, source_rejected and the same with target_",
         ) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from playsafe.rundir import RunDir, broken_seals, digest, read_object, seals, write_json
+from playsafe.rundir import RunDir, broken_seals, digest, intact, seals, write_json
 
 Stage = Literal["answer", "judge", "measure"]
 ORDER: tuple[Stage, ...] = ("answer", "judge", "measure")
@@ -22,7 +22,7 @@ class Ledger:
     def __init__(self, run: RunDir) -> None:
         self.run, self.path, self.copy = run, run / "evaluation.json", run / ".evaluation.json"
         # twice: a ledger that was lost would have replies asked for again that cost money
-        stored = read_object(self.path) or read_object(self.copy) or {}
+        stored = intact(self.path) or intact(self.copy) or {}
         self.files: dict[str, str] = stored.get("files", {})
         self.seals: dict[str, list[Any]] = stored.get("seals", {})
         self.stages: dict[str, str] = stored.get("stages", {})

@@ -4,6 +4,7 @@ locks.py lets one process work in a directory, run.py knows whose it is and when
 from playsafe.rundir.files import (
     Damaged,
     append_jsonl,
+    intact,
     is_writer,
     ranks,
     read_json,
@@ -33,6 +34,7 @@ __all__ = [
     "digest",
     "find_runs",
     "inside",
+    "intact",
     "is_writer",
     "locked",
     "ranks",

@@ -120,10 +120,11 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_json(path: Path) -> Any:
     """Content of a JSON file without its check; BadInput where there is none, Damaged where it is broken."""
+    if not path.is_file():  # a pipe would be read for ever
+        what = "the path is no file." if path.exists() else "the file does not exist."
+        raise (Damaged if path.exists() else BadInput)(what, where=str(path))
     try:
         return json.loads(_unchecked(path.read_text(encoding="utf-8").strip()))
-    except FileNotFoundError:
-        raise BadInput("the file does not exist.", where=str(path)) from None
     except json.JSONDecodeError as error:
         raise Damaged(f"broken JSON: {error.msg}.", where=f"{path}:{error.lineno}") from None
     except RecursionError:
@@ -132,18 +133,25 @@ def read_json(path: Path) -> Any:
         raise Damaged(f"broken JSON: {error}.", where=str(path)) from None
 
 
-def read_object(path: Path) -> dict[str, Any] | None:
-    """An object of ours; None where the file is missing, damaged or holds something else."""
+def read_object(path: Path) -> dict[str, Any]:
+    """An object of ours. BadInput as of `read_json`, Damaged where the file holds something else."""
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise Damaged("the file holds no object.", where=str(path))
+    return found
+
+
+def intact(path: Path) -> dict[str, Any] | None:
+    """An object of ours; None where the file is missing or damaged."""
     try:
-        found = read_json(path)
+        return read_object(path)
     except BadInput:
         return None
-    return found if isinstance(found, dict) else None
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """Whole lines of a JSONL file that hold objects (none when it does not exist)."""
-    if not path.exists():
+    if not path.is_file():
         return []
     content = path.read_bytes()
     found = []

@@ -20,11 +20,11 @@ from playsafe.errors import BadInput
 from playsafe.rundir.files import (
     Damaged,
     append_jsonl,
+    intact,
     is_temporary,
     is_writer,
     read_json,
     read_jsonl,
-    read_object,
     write_json,
     write_text,
 )
@@ -88,13 +88,13 @@ class RunDir:
 
     @property
     def finished(self) -> bool:
-        return read_object(self / SUMMARY) is not None
+        return intact(self / SUMMARY) is not None
 
     def broken(self) -> list[str]:
         """Of a finished run the files that are not as its summary says, or the summary itself."""
         if not (self / SUMMARY).exists():
             return []
-        summary = read_object(self / SUMMARY)
+        summary = intact(self / SUMMARY)
         return [SUMMARY] if summary is None else broken_seals(self.path, summary.get("files"))
 
     def drop(self, *files: str) -> None:
@@ -130,7 +130,7 @@ def _refuse_other(path: Path, stored: dict[str, Any], identity: dict[str, Any]) 
     wanted = json.loads(canonical(identity))
     if stored == wanted:
         return
-    differing = ", ".join(sorted(_differences(stored, wanted))[:4])
+    differing = ", ".join(name[:60] for name in sorted(_differences(stored, wanted))[:4])
     raise BadInput(
         f"the directory belongs to another study (it differs in {differing}).",
         where=str(path),

@@ -16,7 +16,7 @@ from playsafe.models.loading import Aligned, load_aligned, placement, resolve
 from playsafe.probes import ProbeSet
 from playsafe.provenance import environment, file_hash, model_hash
 from playsafe.records import Role
-from playsafe.rundir import RunDir, read_json
+from playsafe.rundir import RunDir, read_object
 from playsafe.study.arms import BASE, Cell, knows_model, source_of
 from playsafe.study.resident import SCHEMA, Resident, alone
 from playsafe.study.weights import DONE, method_of, tuned_model, weights_run
@@ -187,7 +187,7 @@ def _about(resident: Resident, cell: Cell, run: RunDir, role: Role | None) -> di
     source = source_of(cell, resident.arms)
     made = run.path if arm.decode is None or source is None else resident.root / source.place
     if (made / DONE).exists():
-        training = read_json(made / DONE)
+        training = read_object(made / DONE)
         about |= {"share": training.get("share"), "training": training}
         about["notes"] += training.get("notes") or []
     if arm.method is not None:

@@ -18,7 +18,16 @@ from playsafe.methods import Method, Scored, loss_of
 from playsafe.models.adapters import attach_adapter
 from playsafe.models.loading import load_weights
 from playsafe.records import Role, Subset
-from playsafe.rundir import RunDir, broken_seals, read_json, read_jsonl, seals, write_json, write_jsonl
+from playsafe.rundir import (
+    RunDir,
+    broken_seals,
+    read_json,
+    read_jsonl,
+    read_object,
+    seals,
+    write_json,
+    write_jsonl,
+)
 from playsafe.scorers import Work
 from playsafe.streams import of_loss
 from playsafe.streams.role import data, fitted
@@ -200,7 +209,7 @@ def edit(resident: Resident, cell: Cell, begin: Begin) -> None:
     made = change.apply(edits.Weights(tuned, lambda name: state[name].cpu(), settings), options)
     for path, tensors in files.items():
         save_file({name: made[name].contiguous() for name in tensors}, out / path.name, {"format": "pt"})
-    before = read_json(given.parent / DONE)
+    before = read_object(given.parent / DONE)
     about = {key: before.get(key) for key in ("share", "rule", "counts")}
     _finish(run, {"edit": cell.arm.edit.name, "from": source.place, **about})
 
@@ -214,7 +223,7 @@ def _finish(run: RunDir, about: dict[str, Any]) -> None:
 
 def refuse_changed(place: Path) -> None:
     """BadInput where finished weights are not as training left them."""
-    if changed := broken_seals(place, read_json(place / DONE).get("files")):
+    if changed := broken_seals(place, read_object(place / DONE).get("files")):
         raise BadInput(
             f"changed since it was trained: {', '.join(changed[:3])}.",
             where=str(place),

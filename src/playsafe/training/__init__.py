@@ -20,7 +20,7 @@ from playsafe.models.heads import check_head, refuse_on_head
 from playsafe.models.integrity import fingerprint, refuse_infinite
 from playsafe.models.policy import install
 from playsafe.models.reference import AdapterOff, Bank, Reference, SecondModel
-from playsafe.rundir import broken_seals, is_writer, read_object
+from playsafe.rundir import broken_seals, intact, is_writer
 from playsafe.terms import REFERENCE, Loss
 from playsafe.training import checks
 from playsafe.training.arguments import check_settings, training_arguments
@@ -182,7 +182,7 @@ def _last_complete(directory: Path) -> tuple[Path | None, int]:
     state), and its step; others are removed: training that went on from them would be another."""
     found: list[tuple[int, Path]] = []
     for path in _checkpoints(directory):
-        sealed = read_object(path / COMPLETE)
+        sealed = intact(path / COMPLETE)
         if sealed and not broken_seals(path, sealed):
             found.append((int(path.name.split("-")[1]), path))
         elif is_writer():
