@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import sys
 import traceback
 import warnings
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -41,7 +42,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="print the ver
 def main() -> None:
     """Run a command and leave with its exit code."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        with contextlib.suppress(AttributeError, OSError, ValueError):
             stream.reconfigure(
                 errors="backslashreplace"
             )  # a terminal that knows fewer letters than names have
