@@ -42,10 +42,8 @@ def _root(version: Annotated[bool, typer.Option("--version", help="print the ver
 def main() -> None:
     """Run a command and leave with its exit code."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, OSError, ValueError):
-            stream.reconfigure(
-                errors="backslashreplace"
-            )  # a terminal that knows fewer letters than names have
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # a terminal may know few letters
+            cast(Any, stream).reconfigure(errors="backslashreplace")
     with warnings.catch_warnings():
         warnings.showwarning = _warned  # type: ignore[assignment]
         try:
