@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -25,18 +26,15 @@ def versions() -> dict[str, str]:
 
 
 def environment() -> dict[str, Any]:
-    """Versions and the device; no host name, no path, no user."""
-    import torch
-
-    cuda = torch.cuda.is_available()
-    return {
-        "versions": versions(),
-        "system": platform.system(),
-        "machine": platform.machine(),
-        "device": torch.cuda.get_device_name(0) if cuda else "cpu",
-        "threads": torch.get_num_threads(),
-        "cores": os.cpu_count(),
-    }
+    """Versions, and the device where something computes; no host name, no path, no user."""
+    found = {"versions": versions(), "system": platform.system(), "machine": platform.machine()}
+    if (torch := sys.modules.get("torch")) is not None:
+        cuda = torch.cuda.is_available()
+        found |= {
+            "device": torch.cuda.get_device_name(0) if cuda else "cpu",
+            "threads": torch.get_num_threads(),
+        }
+    return found | {"cores": os.cpu_count()}
 
 
 def file_hash(path: Path) -> str:

@@ -131,6 +131,8 @@ def parse_yaml(text: str, where: str) -> Any:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark and where != "--set" else ""
         raise BadInput(f"broken YAML: {getattr(error, 'problem', error)}.", where=f"{where}{line}") from None
+    except BadInput:
+        raise
     except RecursionError:
         raise BadInput("broken YAML: it is nested too deeply, or in itself.", where=where) from None
     except (ValueError, OverflowError) as error:  # dates that are none, numbers without end

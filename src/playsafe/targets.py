@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from playsafe.config import GenerationConfig
-from playsafe.data.chat import ChatRenderer
 from playsafe.data.recordings import Recording, asked, read_recordings
 from playsafe.endpoint import Endpoint
 from playsafe.errors import BadInput
-from playsafe.gap import likelihoods
-from playsafe.models.adapters import detach
-from playsafe.models.generate import Generated, generate
-from playsafe.models.guided import Combine
 from playsafe.records import Completion, LogProb, Message, Prompt
 from playsafe.thoughts import split_thought
+
+if TYPE_CHECKING:  # recorded replies need no model library
+    from playsafe.data.chat import ChatRenderer
+    from playsafe.models.generate import Generated
+    from playsafe.models.guided import Combine
 
 
 class Target(Protocol):
@@ -62,6 +62,8 @@ class InProcess:
     def answers(
         self, prompts: Sequence[Prompt], system: str | None, found: Collection[str]
     ) -> Iterator[list[Completion]]:
+        from playsafe.models.generate import generate
+
         ids, *others = (
             {
                 p.id: self.renderer.prompt(
@@ -99,10 +101,14 @@ class InProcess:
         return replace(found, thought=thought, unfinished=answer is None)
 
     def likelihoods(self, prompts: Sequence[Prompt], system: str | None) -> list[tuple[LogProb, ...]] | None:
+        from playsafe.gap import likelihoods
+
         return likelihoods(self.model, self.renderer, prompts, system)
 
     def close(self) -> None:
         from peft import PeftModel
+
+        from playsafe.models.adapters import detach
 
         if isinstance(self.model, PeftModel):
             detach(self.model)

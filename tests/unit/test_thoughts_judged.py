@@ -166,7 +166,7 @@ def test_thoughts_of_a_model_in_process(tiny: Any, monkeypatch: pytest.MonkeyPat
     def generated(model: Any, renderer: Any, prompts: Sequence[Any], *_: Any) -> list[Generated]:
         return [Generated(text, 9, "stop") for text, _ in zip(texts, prompts, strict=True)]
 
-    monkeypatch.setattr("playsafe.targets.generate", generated)
+    monkeypatch.setattr("playsafe.models.generate.generate", generated)
     tokenizer = copy.deepcopy(tiny.tokenizer)
     tokenizer.chat_template += "{% if add_generation_prompt %}{{ '<think>\n' }}{% endif %}"
     opening, plain = (

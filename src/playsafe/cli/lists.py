@@ -162,11 +162,11 @@ def doctor(as_json: Json = False) -> None:
     from playsafe.provenance import environment
 
     screen = Screen(False, as_json)
-    found = environment()
     quieten()
     from playsafe.models.loading import load_aligned
 
     aligned = load_aligned(ModelConfig())
+    found = environment()
     found["embedded model"] = {
         "parameters": sum(p.numel() for p in aligned.model.parameters()),
         "weights": aligned.weights_hash,

@@ -88,6 +88,8 @@ def parse_json(text: str, where: str, next: str = "") -> Any:
     """`text` as JSON; an object that names a key twice is refused, as one of the two would be lost."""
     try:
         return json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, where))
+    except BadInput:
+        raise
     except RecursionError:
         raise BadInput("broken JSON: it is nested too deeply.", where=where) from None
     except json.JSONDecodeError as error:

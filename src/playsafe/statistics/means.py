@@ -11,6 +11,8 @@ import numpy as np
 from playsafe.statistics.quantiles import t_quantile
 from playsafe.statistics.shares import Interval
 
+TOGETHER = 1 << 20  # units drawn at a time
+
 
 def bootstrap_mean(
     values: Sequence[float],
@@ -150,5 +152,9 @@ def _student(units: int) -> float:
 
 
 def _redrawn(parts_N: np.ndarray, replicates: int, rng: np.random.Generator) -> np.ndarray:
-    """Deviations of the mean when its units are redrawn with replacement."""
-    return parts_N[rng.integers(0, parts_N.size, (replicates, parts_N.size))].sum(axis=1)
+    """Deviations of the mean when its units are redrawn with replacement; some draws at a time, as all of
+    them take 16 kB a unit."""
+    many = max(1, TOGETHER // parts_N.size)
+    sizes = [min(many, replicates - first) for first in range(0, replicates, many)]
+    draws = [parts_N[rng.integers(0, parts_N.size, (size, parts_N.size))].sum(axis=1) for size in sizes]
+    return np.concatenate(draws)

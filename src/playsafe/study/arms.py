@@ -16,6 +16,7 @@ from playsafe.records import Role
 from playsafe.rundir import slug
 
 BASE = "base"
+DONE = "training.json"  # the last file that a job which makes weights writes
 
 
 @dataclass(frozen=True, slots=True)

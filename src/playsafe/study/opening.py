@@ -5,21 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from playsafe import methods
 from playsafe.config import NOT_NUMBERS, EndpointConfig, TargetConfig
 from playsafe.endpoint import Endpoint
 from playsafe.errors import BadInput
-from playsafe.methods import loss_of
-from playsafe.models.adapters import check_adapter
 from playsafe.provenance import environment
 from playsafe.rundir import claim, is_writer, write_json
-from playsafe.streams import of_loss, pairs, role
 from playsafe.study.arms import knows_model
 from playsafe.study.replies import existing
 from playsafe.study.resident import SCHEMA, Resident
 from playsafe.targets import Recorded
-from playsafe.training import check_lora
-from playsafe.training.arguments import check_settings, training_arguments
 
 
 def open_study(resident: Resident) -> None:
@@ -38,13 +32,19 @@ def open_study(resident: Resident) -> None:
     idle: dict[str, object] = {} if config.grid else {"methods": [], "arms": []}
     cast = {"cast": [*resident.roles]} if resident.roles else {}
     write_json(resident.root / "study.json", config.model_dump() | idle | cast)
-    write_json(resident.root / "provenance.json", environment())
     if knows_model(config):
         resident.aligned()
+    write_json(resident.root / "provenance.json", environment())
 
 
 def _open_grid(resident: Resident) -> dict[str, object]:
     """Everything that is trained on is read; returns what the directory belongs to."""
+    from playsafe import methods
+    from playsafe.methods import loss_of
+    from playsafe.streams import of_loss, pairs, role
+    from playsafe.training import check_lora
+    from playsafe.training.arguments import check_settings, training_arguments
+
     config = resident.config
     streams: dict[str, object] = {}
     for method in [arm.method for arm in resident.arms.values() if arm.method is not None]:
@@ -112,6 +112,8 @@ def _check_adapters(resident: Resident) -> None:
     for target in resident.config.targets:
         try:
             if target.adapter is not None:
+                from playsafe.models.adapters import check_adapter
+
                 check_adapter(Path(target.adapter))
         except BadInput as error:
             broken.append(error)

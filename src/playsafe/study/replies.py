@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from playsafe import decoders
 from playsafe.config import ModelConfig, TargetConfig
 from playsafe.endpoint import Endpoint
 from playsafe.errors import BadInput
 from playsafe.evaluation import Begin
-from playsafe.models.adapters import attach_adapter, differences
-from playsafe.models.loading import Aligned, load_aligned, placement, resolve
 from playsafe.probes import ProbeSet
-from playsafe.provenance import environment, file_hash, model_hash
+from playsafe.provenance import file_hash, model_hash, versions
 from playsafe.records import Role
 from playsafe.rundir import RunDir, read_object
-from playsafe.study.arms import BASE, Cell, knows_model, source_of
+from playsafe.study.arms import BASE, DONE, Cell, knows_model, source_of
 from playsafe.study.resident import SCHEMA, Resident, alone
-from playsafe.study.weights import DONE, method_of, tuned_model, weights_run
 from playsafe.targets import InProcess, Recorded, Server, Target
+
+if TYPE_CHECKING:  # an audit of recorded replies needs no model library
+    from playsafe.models.loading import Aligned
 
 
 class Exam(NamedTuple):
@@ -77,6 +76,9 @@ def target_of(resident: Resident, cell: Cell, role: Role | None) -> Target:
     """Who answers for a cell."""
     if cell.arm.target is not None:
         return _somebody(resident, cell.arm.target)
+    from playsafe import decoders
+    from playsafe.study.weights import tuned_model
+
     aligned, config = resident.aligned(), resident.config.evaluation.generation
     if cell.arm.decode is None:
         model = aligned.model if cell.arm.key == BASE else tuned_model(resident, cell)
@@ -117,12 +119,17 @@ def _run(resident: Resident, cell: Cell, role: Role | None) -> RunDir:
     elif arm.decode is not None:
         source = source_of(cell, resident.arms)
         options = arm.decode.parsed().model_dump()
+        from playsafe import decoders
+        from playsafe.study.weights import weights_run
+
         how = [arm.decode.name, options, decoders.REGISTRY.code(arm.decode.name)]
         identity = {**resident.model_identity, "kind": "run", "decode": how}
         identity["from"] = BASE if source is None else weights_run(resident, source).digest
     elif arm.key == BASE:
         identity = {**resident.model_identity, "kind": "base"}
     else:
+        from playsafe.study.weights import weights_run
+
         return weights_run(resident, cell)
     return resident.open(cell.place, {**identity, "role": about})
 
@@ -134,6 +141,8 @@ def _identity(resident: Resident, target: TargetConfig) -> dict[str, Any]:
     if target.completions is not None:
         return {"completions": target.name}
     if target.model is not None:
+        from playsafe.models.loading import placement
+
         return {"model": placement(_own_model(resident, target))}
     adapter = model_hash(existing(target.adapter)) if target.adapter is not None else None
     return {**resident.model_identity, "adapter": adapter}
@@ -146,11 +155,15 @@ def _somebody(resident: Resident, target: TargetConfig) -> Target:
     if target.completions is not None:
         return Recorded(existing(target.completions))
     if target.model is not None:
+        from playsafe.models.loading import load_aligned
+
         other = load_aligned(_own_model(resident, target))
         return InProcess(other.model, other.renderer, generation)
     aligned = resident.aligned()
     for note in _notes(resident, target):
         resident.reporter.note(f"{target.name}: {note}")
+    from playsafe.models.adapters import attach_adapter
+
     model = aligned.model if target.adapter is None else attach_adapter(aligned.model, Path(target.adapter))
     return InProcess(model, aligned.renderer, generation)
 
@@ -159,6 +172,9 @@ def _notes(resident: Resident, target: TargetConfig | None) -> list[str]:
     """What a target's adapter says of itself that is otherwise here."""
     if target is None or target.adapter is None:
         return []
+    from playsafe.models.adapters import differences
+    from playsafe.models.loading import resolve
+
     base = resolve(resident.config.model.name_or_path)
     return differences(existing(target.adapter), base, resident.aligned().tokenizer)
 
@@ -181,7 +197,7 @@ def _about(resident: Resident, cell: Cell, run: RunDir, role: Role | None) -> di
         "method": arm.key,
         "seed": cell.seed,
         "model": _described(arm.target, model) if arm.target is not None else model,
-        "version": environment()["versions"]["playsafe"],
+        "version": versions()["playsafe"],
         "notes": _notes(resident, arm.target),
     }
     source = source_of(cell, resident.arms)
@@ -191,7 +207,7 @@ def _about(resident: Resident, cell: Cell, run: RunDir, role: Role | None) -> di
         about |= {"share": training.get("share"), "training": training}
         about["notes"] += training.get("notes") or []
     if arm.method is not None:
-        about["options"] = method_of(cell)[1].model_dump(by_alias=True)
+        about["options"] = arm.method.parsed().model_dump(by_alias=True)
     elif arm.edit is not None:
         about["options"] = {"from": arm.source, **arm.edit.parsed().model_dump()}
     elif arm.decode is not None:
@@ -208,3 +224,6 @@ def _described(target: TargetConfig, aligned: str) -> str:
     if isinstance(target.model, ModelConfig):
         return target.model.name_or_path
     return target.model or target.completions or aligned
+
+
+DO = {"answer": answer, "judge": judge, "measure": measure}

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from playsafe import sources
 from playsafe.config import StudyConfig
 from playsafe.errors import BadInput
 from playsafe.evaluation import Evaluator
-from playsafe.gap import GapProbe
-from playsafe.models.integrity import fingerprint
-from playsafe.models.loading import Aligned, load_aligned
 from playsafe.progress import Reporter, Silent
 from playsafe.provenance import environment
 from playsafe.records import Role, Subset
 from playsafe.rundir import RunDir, ranks, write_json
 from playsafe.sources import PromptSet, system_text
 from playsafe.streams import Material
-from playsafe.streams.role import data
 from playsafe.study.arms import arms_of, knows_rows, study_roles
+
+if TYPE_CHECKING:  # an audit of recorded replies needs no model library
+    from playsafe.gap import GapProbe
+    from playsafe.models.loading import Aligned
 
 SCHEMA = 4  # raised when a change of ours alters numbers; old run directories are then refused
 
@@ -45,6 +45,9 @@ class Resident:
         self._memory: dict[Hashable, Any] = {}
 
     def aligned(self) -> Aligned:
+        from playsafe.models.integrity import fingerprint
+        from playsafe.models.loading import load_aligned
+
         if self._aligned is None:
             self._aligned = load_aligned(self.config.model)
             self._loaded = fingerprint(self._aligned.model.state_dict().items())
@@ -59,6 +62,8 @@ class Resident:
         traces (saved heads, biases), and some trainings begin by changing the base."""
         if self._aligned is None:
             return
+        from playsafe.models.integrity import fingerprint
+
         if fingerprint(self._aligned.model.state_dict().items()) != self._loaded:
             self.forget()
 
@@ -104,11 +109,15 @@ class Resident:
         """The role's held-out rows, where there are any."""
         if role is None or not knows_rows(self.config):
             return None
+        from playsafe.streams.role import data
+
         return sources.references(data(self.material(role), role))
 
     def gap_probe(self, role: Role | None) -> GapProbe:
         """Measures the reward gap of the pairs suites, as they are asked of a role, while a model is trained.
         BadInput where the study has none."""
+        from playsafe.gap import GapProbe
+
         probes = [probe for probe in self.evaluator.common() if probe.kind == "pairs"]
         if not probes:
             raise BadInput(

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from playsafe.errors import PlaysafeError, SystemFault
 from playsafe.rundir import EVENTS, add_event, is_writer, locked, read_jsonl
-from playsafe.study import replies, weights
+from playsafe.study import replies
 from playsafe.study.opening import open_study
 from playsafe.study.plan import Job, Plan
 from playsafe.study.resident import Resident
@@ -75,16 +75,14 @@ class Worker:
 
     def _work(self, job: Job) -> Callable[[Callable[[], None]], Any]:
         resident = self.resident
+        if job.kind in replies.DO:
+            cell = self.plan.cell(job)
+            return lambda begin: replies.DO[job.kind](resident, cell, begin)
+        from playsafe.study import weights  # with the libraries of training
+
         if job.kind == "score":
             return lambda begin: weights.score(resident, job.arm, resident.roles[str(job.role)], begin)
-        do = {
-            "train": weights.train,
-            "edit": weights.edit,
-            "answer": replies.answer,
-            "judge": replies.judge,
-            "measure": replies.measure,
-        }[job.kind]
-        cell = self.plan.cell(job)
+        do, cell = {"train": weights.train, "edit": weights.edit}[job.kind], self.plan.cell(job)
         return lambda begin: do(resident, cell, begin)
 
 

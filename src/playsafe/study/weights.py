@@ -31,12 +31,11 @@ from playsafe.rundir import (
 from playsafe.scorers import Work
 from playsafe.streams import of_loss
 from playsafe.streams.role import data, fitted
-from playsafe.study.arms import Cell, scores_place, source_of
+from playsafe.study.arms import DONE, Cell, scores_place, source_of
 from playsafe.study.resident import Resident, alone
 from playsafe.training import train as train_model
 
 FEW = 20  # optimiser steps
-DONE = "training.json"  # the last file that a job of these writes
 FILES = ("scores.jsonl", "rows.jsonl")
 
 
