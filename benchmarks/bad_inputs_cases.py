@@ -1,4 +1,4 @@
-"""Bad inputs, generated from good ones by a seed: bytes, structures, values, names, paths, options, run files."""
+"""Bad inputs, generated from good ones by a seed: files damaged as a whole and in their structure."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ DEEP, DIGITS = 100_000, "9" * 5000
 
 @dataclass(frozen=True)
 class Case:
-    """codes: the exit codes that are right. named: the error must name one of these. room: bytes that a file may
-    have, None for any. plain_user: run without the rights of root."""
+    """codes: the exit codes that are right. named: the error must name one of these. room: bytes that a file
+    may have, None for any. plain_user: run without the rights of root."""
 
     verb: str
     kind: str
@@ -76,7 +76,9 @@ def _bomb(good: bytes) -> bytes:
         except zipfile.BadZipFile:
             pass
         with book.open("xl/worksheets/sheet1.xml", "w", force_zip64=True) as sheet:
-            sheet.write(b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>')
+            sheet.write(
+                b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
+            )
             row = b'<row><c t="inlineStr"><is><t>a</t></is></c></row>' * 20_000
             for _ in range(300):
                 sheet.write(row)
@@ -88,31 +90,38 @@ def _socket(path: Path) -> None:
     socket.socket(socket.AF_UNIX).bind(str(path))
 
 
+def _random(path: Path, rng: random.Random) -> None:
+    path.write_bytes(b"\xff\xfe" + rng.randbytes(301))
+
+
 def _middle(inserted: bytes) -> Damage:
     return _bytes(lambda good: good[: len(good) // 2] + inserted + good[len(good) // 2 :])
 
 
 # name → damage of a file as a whole, exit codes, forms it is for (empty: all)
 STRUCTURED = ("json", "jsonl", "yaml")
+TEXTS = (*STRUCTURED, "csv", "tsv", "text")
+BRACKETS = b"[" * DEEP + b"]" * DEEP
+LAUGHS = "".join(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9 if n else 'x'}]\n" for n in range(12)).encode()
 WHOLE: dict[str, tuple[Damage, frozenset[int], tuple[str, ...]]] = {
     "missing": (lambda path, rng: path.unlink(), REFUSED, ()),
     "empty": (_bytes(lambda _: b""), REFUSED, ()),
     "blank": (_bytes(lambda _: b" \n\n\t \n"), REFUSED, ()),
     "zeros": (_bytes(lambda _: b"\0" * 64), REFUSED, ()),
-    "nul inside": (_middle(b"\0"), EITHER, ("yaml", "json", "jsonl", "csv", "tsv", "text")),
+    "nul inside": (_middle(b"\0"), EITHER, TEXTS),
     "escape inside": (_middle(b"\x1b[31m\xc2\x9b31m\xe2\x80\xae"), EITHER, ()),
-    "random bytes": (lambda path, rng: path.write_bytes(b"\xff\xfe" + rng.randbytes(301)) and None, REFUSED, ()),
-    "utf-16": (_bytes(lambda good: good.decode().encode("utf-16")), REFUSED, (*STRUCTURED, "csv", "tsv", "text")),
-    "latin-1": (_middle(b"\xe9t\xe9"), REFUSED, (*STRUCTURED, "csv", "tsv", "text")),
+    "random bytes": (_random, REFUSED, ()),
+    "utf-16": (_bytes(lambda good: good.decode().encode("utf-16")), REFUSED, TEXTS),
+    "latin-1": (_middle(b"\xe9t\xe9"), REFUSED, TEXTS),
     "gzip": (_bytes(gzip.compress), REFUSED, ()),
     "zip": (_bytes(_bomb), REFUSED, ("json", "csv", "jsonl")),
     "zip bomb": (_bytes(_bomb), REFUSED, ("xlsx",)),
     "truncated": (_bytes(lambda good: good[: len(good) * 2 // 3]), EITHER, ()),
     "cut by one": (_bytes(lambda good: good.rstrip()[:-1]), EITHER, ()),
     "brackets open": (_bytes(lambda _: b"[" * DEEP), REFUSED, (*STRUCTURED, "csv", "text")),
-    "brackets": (_bytes(lambda _: b"[" * DEEP + b"]" * DEEP), REFUSED, STRUCTURED),
+    "brackets": (_bytes(lambda _: BRACKETS), REFUSED, STRUCTURED),
     "objects": (_bytes(lambda _: b'{"a":' * DEEP + b"1" + b"}" * DEEP), REFUSED, STRUCTURED),
-    "deep value": (_bytes(lambda _: b'{"prompt": ' + b"[" * DEEP + b"]" * DEEP + b"}\n"), REFUSED, STRUCTURED),
+    "deep value": (_bytes(lambda _: b'{"prompt": ' + BRACKETS + b"}\n"), REFUSED, STRUCTURED),
     "huge integer": (_bytes(lambda _: DIGITS.encode()), REFUSED, STRUCTURED),
     "huge integer value": (_bytes(lambda _: b'[{"prompt": %s}]' % DIGITS.encode()), REFUSED, STRUCTURED),
     "number": (_bytes(lambda _: b"7"), REFUSED, STRUCTURED),
@@ -138,18 +147,12 @@ WHOLE: dict[str, tuple[Damage, frozenset[int], tuple[str, ...]]] = {
     "dangling link": (_instead(lambda path: path.symlink_to("nowhere")), REFUSED, ()),
     "link in a circle": (_instead(lambda path: path.symlink_to(path.name)), REFUSED, ()),
     "no right to read": (lambda path, rng: path.chmod(0), PLACE, ()),
-    "BOM": (_bytes(lambda good: b"\xef\xbb\xbf" + good), ACCEPTED, ("yaml", "json", "jsonl", "csv", "tsv")),
-    "CRLF": (_bytes(lambda good: good.replace(b"\n", b"\r\n")), ACCEPTED, ("yaml", "json", "jsonl", "csv", "tsv")),
-    "yaml aliases": (
-        _bytes(
-            lambda _: ("a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9}]\n" for n in range(1, 12))).encode()
-        ),
-        REFUSED,
-        ("yaml",),
-    ),
+    "BOM": (_bytes(lambda good: b"\xef\xbb\xbf" + good), ACCEPTED, TEXTS[:-1]),
+    "CRLF": (_bytes(lambda good: good.replace(b"\n", b"\r\n")), ACCEPTED, TEXTS[:-1]),
+    "yaml aliases": (_bytes(lambda _: LAUGHS), REFUSED, ("yaml",)),
     "yaml recursion": (_bytes(lambda _: b"&a\nSkarn: *a\nmodel: *a\n"), REFUSED, ("yaml",)),
     "yaml recursion in a list": (_bytes(lambda _: b"&a [*a, *a]"), REFUSED, ("yaml",)),
-    "yaml unknown tag": (_bytes(lambda _: b"Skarn: !!python/object/apply:os.system ['id']\n"), REFUSED, ("yaml",)),
+    "yaml unknown tag": (_bytes(lambda _: b"Skarn: !!python/object/apply:os.system []"), REFUSED, ("yaml",)),
     "yaml two documents": (_bytes(lambda good: good + b"\n---\n" + good), REFUSED, ("yaml",)),
     "yaml key twice": (_bytes(lambda good: good + b"\n" + good), REFUSED, ("yaml",)),
     "yaml keys of every type": (
@@ -217,7 +220,10 @@ def _structures(rng: random.Random, tree: Any, number: int) -> Iterator[tuple[st
     for wrong in rng.sample(sorted(WRONG), min(number, len(WRONG))):
         at = rng.choice(places)
         label = ".".join(map(str, at))
-        yield f"{label} is {wrong}", _put(tree, at, lambda node, key, w=wrong: node.__setitem__(key, WRONG[w]))
+        yield (
+            f"{label} is {wrong}",
+            _put(tree, at, lambda node, key, w=wrong: node.__setitem__(key, WRONG[w])),
+        )
     keyed = [at for at in places if isinstance(at[-1], str)]
     for at in rng.sample(keyed, min(2, len(keyed))):
         yield f"{'.'.join(map(str, at))} is lost", _put(tree, at, lambda node, key: node.pop(key))
@@ -248,6 +254,8 @@ def of_files(rng: random.Random) -> Iterator[Case]:
             allowed = codes | (surface.other if not fine else codes | surface.other)
             if surface.lenient and not fine:
                 allowed |= {0}
+            if fine and surface.good is None:  # a library reads it
+                allowed = EITHER
             yield _damaged(surface, name, damage, allowed, rng.randrange(1 << 30))
         if surface.good is not None and surface.form in (*STRUCTURED, "csv", "xlsx"):
             for name, tree in _structures(rng, surface.good, 5):
@@ -263,7 +271,7 @@ def _damaged(surface: Surface, name: str, damage: Damage, codes: frozenset[int],
         surface.lay(folder, shared)
         damage(folder / surface.file, random.Random(seed))
 
-    named = (Path(surface.file).name, surface.file.split("/")[0])
+    named = (Path(surface.file).name, surface.file.split("/")[0]) if name in WHOLE else ()
     user = name == "no right to read"
     return Case(surface.verb, surface.kind, name, surface.argv, build, codes, named, plain_user=user)
 
@@ -300,10 +308,13 @@ def everything(seed: int) -> list[Case]:
     """All cases of a seed, in an order that it draws."""
     import bad_inputs_runs as runs
 
-    rng = random.Random(seed)
-    found = [*of_files(rng), *of_json_in_models(rng)]
-    for verb, kind, mutation, argv, build, codes in options.all_options(rng):
-        found.append(Case(verb, kind, mutation, argv, build, codes))
-    found += [replace(Case(*one[:6]), **one[6]) for one in runs.all_runs(rng)]
-    rng.shuffle(found)
+    def rng(name: str) -> random.Random:  # its own for each part, so that a change of one leaves the others
+        return random.Random(f"{seed}/{name}")
+
+    found = [*of_files(rng("files")), *of_json_in_models(rng("models"))]
+    for part in (options.values, options.names, options.paths, options.misuse):
+        found += [Case(*one) for one in part(rng(part.__name__))]
+    for part in (runs.tampered, runs.directories):
+        found += [replace(Case(*one[:6]), **one[6]) for one in part(rng(part.__name__))]
+    rng("order").shuffle(found)
     return found

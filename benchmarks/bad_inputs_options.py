@@ -1,4 +1,4 @@
-"""Bad command lines: values of every key of a study, hostile names and paths, options that do not go together."""
+"""Bad command lines: values of every key of a study, hostile names and paths, options at odds."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
-import bad_inputs_world as world
 from pydantic import BaseModel
+
+import bad_inputs_world as world
 
 REFUSED, EITHER = frozenset({2}), frozenset({0, 1, 2, 4})
 Drawn = tuple[str, str, str, tuple[str, ...], Callable[[Path, Any], None], frozenset[int]]
@@ -18,16 +19,20 @@ Drawn = tuple[str, str, str, tuple[str, ...], Callable[[Path, Any], None], froze
 NAMES = (
     *("config.yaml", "summary.json", "events.jsonl", "study.json", "report.html", ".lock", "gate.json"),
     *("cache", "base", "scores", "no_role", "seed-0", "adapter", "..", ".", "con", "NUL.txt", "a/b", "../x"),
-    *("../../canary/x", "/etc/x", "a\\b", "~", "~root", "x" * 300, "é" * 200, " ", "\u200b", " lead ", "trail."),
-    *("\x1b[31mred", "\x9b31m", "\u202eevil", "\u2066a", "[/]", "[bold]", "[link=x]a", "\ud800", "a\0b", "a\nb"),
-    *("{role}", "{0}", "%s", "$(id)", "`id`", "<script>alert(1)</script>", "name", "Ａ", "ﬁ", "-rf", "--set", "=", "@"),
+    *("../../canary/x", "/etc/x", "a\\b", "~", "~root", "x" * 300, "é" * 200, " ", "\u200b"),
+    *(" lead ", "trail.", "\x1b[31mred", "\x9b31m", "\u202eevil"),
+    *("\u2066a", "[/]", "[bold]", "[link=x]a", "\ud800"),
+    *("a\0b", "a\nb", "{role}", "{0}", "%s", "$(id)", "`id`", "<script>alert(1)</script>", "name"),
+    *("Ａ", "ﬁ", "-rf", "--set", "=", "@"),
 )  # fmt: skip
 PATHS = (
     *("", " ", ".", "..", "/", "~", "~nosuchuser/x.json", "~nosuchuser/x.yaml", "/dev/null", "/dev/zero"),
     *("/dev/stdin", "/proc/self/mem", "/proc/self/environ", "x" * 300 + ".json", "x/" * 3000 + "a.json"),
-    *("\x1b[31mred.json", "\x9b31m.yaml", "\u202efdp.jsonl", "[/].json", "[bold]x.yaml", "{role", "{0}.jsonl"),
-    *("{role.__class__}.jsonl", "a\nb.json", "\udce9.json", "tiny:", "tiny:nothing", "tiny:harmful:xx", "tiny/", "TINY"),
-    *("https://example.org/x.json", "file:///etc/passwd", "study.yaml/x.json", "nothing.parquet", "no-suffix", "-"),
+    *("\x1b[31mred.json", "\x9b31m.yaml", "\u202efdp.jsonl", "[/].json", "[bold]x.yaml", "{role"),
+    *("{0}.jsonl", "{role.__class__}.jsonl", "a\nb.json"),
+    *("\udce9.json", "tiny:", "tiny:nothing", "tiny:harmful:xx"),
+    *("tiny/", "TINY", "https://example.org/x.json", "file:///etc/passwd", "study.yaml/x.json"),
+    *("nothing.parquet", "no-suffix", "-"),
 )  # fmt: skip
 ADAPTER: tuple[tuple[str, Any], ...] = (
     ("target_modules", "(a+)+$"),
@@ -87,14 +92,19 @@ TEMPLATES = {
 }
 KEYED: tuple[tuple[str, tuple[str, ...]], ...] = (  # what a key of a kind is set to, YAML
     ("any", ("{a: 1}", "[[1]]", "!!python/name:os.system", "[", "&a [*a]", "2020-13-45")),
-    ("number", ("nan", ".inf", "-.inf", "1e400", "x", "''", "true", "9" * 5000, "-1", "-9223372036854775809")),
+    (
+        "number",
+        ("nan", ".inf", "-.inf", "1e400", "x", "''", "true", "9" * 5000, "-1", "-9223372036854775809"),
+    ),
     ("text", ("7", "''", "' '", r'"\e[31mred"', r'"\u202eabc"', "'[/]'", r'"a\0b"', "../../x", "x" * 5000)),
     ("list", ("x", "7", "[]", "[null]", "[1]", "[[]]", "['', '']", "[a, a]")),
     ("choice", ("x", "''", "7", "null", "[]")),
 )
+READERS = ("roles", "data pairs", "show", "report", "plan")
 SEEDS = ("-1", "4294967296", "18446744073709551616", "9" * 4000, "1.5", "x", "null", "true")
 MISUSE: tuple[tuple[str, tuple[str, ...]], ...] = (
-    *(("run", ("study.yaml", "--shard", s)) for s in ("0/2", "3/2", "1", "a/b", "1/0", "-1/2", "1/2/3", "", "١/٢")),
+    *(("run", ("study.yaml", "--shard", s)) for s in ("0/2", "3/2", "1", "a/b", "1/0", "-1/2", "1/2/3", "")),
+    ("run", ("study.yaml", "--shard", "١/٢")),
     *(("run", ("study.yaml", "--shard", s)) for s in ("9" * 5000 + "/" + "9" * 5000, "²/²", "1/99999999999")),
     *(("run", ("study.yaml", "--only", s)) for s in ("", "x", "score,train", "[/]", "\x1b[31mx")),
     *(("run", ("study.yaml", "--limit", s)) for s in ("0", "-1", "x", "1.5", "9" * 5000, "")),
@@ -102,22 +112,28 @@ MISUSE: tuple[tuple[str, tuple[str, ...]], ...] = (
     *(("run", ("study.yaml", "--executor", s)) for s in ("", "x", "[bold]", "\x1b[31mx", "a:b", "os:system")),
     ("run", ("study.yaml", "--executor", "here", "--workers", "3")),
     *((verb, ("study.yaml", "--gate", gate)) for verb in ("run", "evaluate") for gate in (
-        *("", "x", "refusal", "refusal >= x", "refusal > 0.5", "refusal >= 2", "refusal >= -1", "refusal >= 500 %"),
-        *("nothing >= 0.5", "refusal >= 0.5 or 1", "nosuite:refusal >= 0.5", "refusal >= nan", "[/] >= 1"),
-        *("refusal >= " + "9" * 5000, "perplexity <= base", "refusal >= base - 9", "refusal == 1", "\x1b[31m >= 1"),
-        *("reward_gap >= 1", "(a+)+$:refusal >= 0.5", "[:refusal >= 0.5", "refusal ≥ 0.9"),
+        *("", "x", "refusal", "refusal >= x", "refusal > 0.5", "refusal >= 2", "refusal >= -1"),
+        *("refusal >= 500 %", "nothing >= 0.5", "refusal >= 0.5 or 1"),
+        *("nosuite:refusal >= 0.5", "refusal >= nan", "[/] >= 1"),
+        *("refusal >= " + "9" * 5000, "perplexity <= base", "refusal >= base - 9"),
+        *("refusal == 1", "\x1b[31m >= 1", "reward_gap >= 1"),
+        *("(a+)+$:refusal >= 0.5", "[:refusal >= 0.5", "refusal ≥ 0.9"),
     )),
     *((verb, ("study.yaml", "--set", text)) for verb in ("plan", "run") for text in (
-        *("", "=", "=1", "a", "training", "training=", "training.=1", ".training=1", "training..lora=1", "name.x=1"),
-        *("seeds.0=1", "methods.0.name=sft", "evaluation.suites.harm.limit=1", "__class__=1", "\x1b[31m=1", "[/]=1"),
-        *("training.lr=1", "trainings.learning_rate=1", "model.name_or_path=", "a." * 5000 + "b=1", "name=" + "[" * 50_000),
+        *("", "=", "=1", "a", "training", "training=", "training.=1", ".training=1", "training..lora=1"),
+        *("name.x=1", "seeds.0=1", "methods.0.name=sft", "evaluation.suites.harm.limit=1", "__class__=1"),
+        *("\x1b[31m=1", "[/]=1", "training.lr=1"),
+        *("trainings.learning_rate=1", "model.name_or_path=", "a." * 5000 + "b=1"),
+        "name=" + "[" * 50_000,
     )),
     *(("evaluate", (f"--{option}", text)) for option in ("adapter", "completions") for text in (
-        *("", "=", "x=", "=x", "x", "x@=y", "@=y", "x@nobody=replies.jsonl", "a/b=replies.jsonl", "../x=replies.jsonl"),
-        *("\x1b[31m=replies.jsonl", "[/]=replies.jsonl", "base=nothing", f"{'x' * 300}=replies.jsonl", "x==y"),
+        *("", "=", "x=", "=x", "x", "x@=y", "@=y", "x@nobody=replies.jsonl", "a/b=replies.jsonl"),
+        *("../x=replies.jsonl", "\x1b[31m=replies.jsonl", "[/]=replies.jsonl"),
+        *("base=nothing", "x==y", "x" * 300 + "=y"),
     )),
     *(("evaluate", ("--endpoint", url, "--endpoint-model", "m")) for url in (
-        *("", "x", "http://", "file:///etc/passwd", "http://[::1", "http://127.0.0.1:99999/v1", "ftp://127.0.0.1/v1"),
+        *("", "x", "http://"),
+        *("file:///etc/passwd", "http://[::1", "http://127.0.0.1:99999/v1", "ftp://127.0.0.1/v1"),
         *("http://a b/v1", "http://\x1b[31m/v1", "javascript:alert(1)", "http://127.0.0.1:9/v1\r\nX: y"),
     )),
     ("evaluate", ()),
@@ -138,7 +154,7 @@ MISUSE: tuple[tuple[str, tuple[str, ...]], ...] = (
         *(("--rows", "0"), ("--rows", "-1"), ("--rows", "9" * 5000), ("--role", "nobody"), ("--role", "")),
         *(("--role", "\x1b[31m"), ("--role", "[/]")),
     )),
-    *((verb, more) for verb in ("suites", "methods", "attacks", "judges", "doctor", "roles", "data") for more in (
+    *((verb, more) for verb in ("suites", "methods", "attacks", "judges", "doctor", "roles") for more in (
         ("--nothing",), ("extra", "extra"), ("--json=7",), ("\x1b[31m[/]", "x"),
     )),
     *((verb, ()) for verb in ("run", "score", "train", "plan", "report", "show", "data preview")),
@@ -173,30 +189,64 @@ def _leaves(model: type[BaseModel], at: str = "") -> Iterator[tuple[str, str]]:
             yield key, "choice" if "Literal" in text else "text" if "str" in text else "number"
 
 
-def _values(rng: random.Random) -> Iterator[Drawn]:
+def values(rng: random.Random) -> Iterator[Drawn]:
     from playsafe.config import StudyConfig
 
-    verbs = {"training": "train", "scoring": "score", "evaluation": "evaluate", "data": "data preview", "roles": "score"}
-    sure = {"any": {"section", "number", "text", "list", "choice"}, "number": {"number"}, "choice": {"choice"}}
+    verbs = {
+        "training": "train",
+        "scoring": "score",
+        "evaluation": "evaluate",
+        "data": "data preview",
+        "roles": "score",
+    }
+    sure = {
+        "any": {"section", "number", "text", "list", "choice"},
+        "number": {"number"},
+        "choice": {"choice"},
+    }
     for key, kind in _leaves(StudyConfig):
         if key in ("output_dir", "name"):
             continue
-        for values, listed in KEYED:
-            wanted = values in ("any", kind) or (values == "text" and kind == "section")
+        for group, listed in KEYED:
+            wanted = group in ("any", kind) or (group == "text" and kind == "section")
             for value in rng.sample(listed, min(4, len(listed))) if wanted else ():
                 verb = rng.choice(("plan", verbs.get(key.split(".")[0], "run")))
-                may = kind not in sure.get(values, ()) or value in ("true", "-1", "''", "null", "{a: 1}", "&a [*a]")
+                may = kind not in sure.get(group, ()) or value in (
+                    "true",
+                    "-1",
+                    "''",
+                    "null",
+                    "{a: 1}",
+                    "&a [*a]",
+                )
                 argv = (*verb.split(), "study.yaml", "--set", f"{key}={value}")
-                yield verb, f"--set {kind}", f"{key}={ascii(value)[:40]}", argv, _plain, EITHER if may else REFUSED
-    for key, verb in (("seeds", "train"), ("data.seed", "data preview"), ("evaluation.generation.seed", "evaluate")):
+                yield (
+                    verb,
+                    f"--set {kind}",
+                    f"{key}={ascii(value)[:40]}",
+                    argv,
+                    _plain,
+                    EITHER if may else REFUSED,
+                )
+    for key, verb in (
+        ("seeds", "train"),
+        ("data.seed", "data preview"),
+        ("evaluation.generation.seed", "evaluate"),
+    ):
         for value in SEEDS:
             more = ("--set", "evaluation.generation.sampling=model") if "generation" in key else ()
-            argv = (*verb.split(), "study.yaml", "--set", f"{key}={f'[{value}]' if key == 'seeds' else value}", *more)
+            argv = (
+                *verb.split(),
+                "study.yaml",
+                "--set",
+                f"{key}={f'[{value}]' if key == 'seeds' else value}",
+                *more,
+            )
             huge = value.isdecimal() or value == "-1" or value in ("true", "null")
             yield verb, "--set seeds", f"{key}={value[:30]}", argv, _plain, EITHER if huge else REFUSED
 
 
-def _names(rng: random.Random) -> Iterator[Drawn]:
+def names(rng: random.Random) -> Iterator[Drawn]:
     """Hostile names of roles, methods, suites, judges and targets."""
     for name in NAMES:
         roles = json.dumps({name: "A cruel king.", "Skarn": "Another."})
@@ -215,37 +265,50 @@ def _names(rng: random.Random) -> Iterator[Drawn]:
             ("plan", "label", f"methods=[{{name: sft, label: {quoted}}}]"),
             ("plan", "arm", f"arms=[{{name: {quoted}, train: sft}}]"),
             ("plan", "method", f"methods=[{quoted}]"),
-            ("evaluate", "suite name", f"evaluation.suites=[{{name: {quoted}, kind: harmful, path: suite.jsonl}}]"),
+            (
+                "evaluate",
+                "suite name",
+                f"evaluation.suites=[{{name: {quoted}, kind: harmful, path: suite.jsonl}}]",
+            ),
             ("evaluate", "judge label", f"evaluation.judges=[{{name: rules, label: {quoted}}}]"),
             ("evaluate", "attack", f"evaluation.attacks=[{quoted}]"),
             ("evaluate", "target", f"targets=[{{name: {quoted}, completions: replies.jsonl}}]"),
-            ("evaluate", "target's role", f"targets=[{{name: x, role: {quoted}, completions: replies.jsonl}}]"),
+            (
+                "evaluate",
+                "target's role",
+                f"targets=[{{name: x, role: {quoted}, completions: replies.jsonl}}]",
+            ),
         ):
             if rng.random() < 0.4:
                 argv = (verb, "study.yaml", "--set", text)
                 yield verb, f"{kind} name", shown, argv, build, EITHER
 
 
-def _paths(rng: random.Random) -> Iterator[Drawn]:
+def paths(rng: random.Random) -> Iterator[Drawn]:
     quote = json.dumps
     for path in PATHS:
+        few, keyed = ("--limit", "1", "--language", "de"), quote(path)
         drawn: list[tuple[str, str, tuple[str, ...]]] = [
-            ("roles", "argument", ("roles", path)),
-            ("data pairs", "argument", ("data", "pairs", path)),
-            ("show", "argument", ("show", path)),
-            ("report", "argument", ("report", path)),
-            ("plan", "argument", ("plan", path)),
-            ("gap", "--pairs", ("gap", "--pairs", path, "--limit", "1", "--language", "de")),
-            ("gap", "--model", ("gap", "--model", path, "--limit", "1", "--language", "de")),
-            ("gap", "--adapter", ("gap", "--adapter", path, "--limit", "1", "--language", "de")),
+            *(
+                (verb, "argument", (*verb.split(), path))
+                for verb in ("roles", "data pairs", "show", "report", "plan")
+            ),
+            *(
+                ("gap", f"--{option}", ("gap", f"--{option}", path, *few))
+                for option in ("pairs", "model", "adapter")
+            ),
             ("evaluate", "--completions", ("evaluate", "--completions", f"x={path}", *world.SUITE)),
             ("evaluate", "--adapter", ("evaluate", "study.yaml", "--adapter", f"x={path}")),
-            ("plan", "roles.path", ("plan", "study.yaml", "--set", f"roles.path={quote(path)}")),
-            ("data preview", "data.path", ("data", "preview", "study.yaml", "--set", f"data.path={quote(path)}")),
-            ("data preview", "data.references", ("data", "preview", "study.yaml", "--set", f"data.references={quote(path)}")),
-            ("evaluate", "data_dir", ("evaluate", "study.yaml", "--set", "evaluation.suites=[advbench]", "--set", f"evaluation.data_dir={quote(path)}")),
-            ("evaluate", "suite path", ("evaluate", "study.yaml", "--set", f"evaluation.suites=[{{name: s, kind: harmful, path: {quote(path)}}}]")),
-        ]  # fmt: skip
+        ]
+        suites = "evaluation.suites=[{name: s, kind: harmful, path: "
+        for verb, kind, text in (
+            ("plan", "roles.path", f"roles.path={keyed}"),
+            ("data preview", "data.path", f"data.path={keyed}"),
+            ("data preview", "data.references", f"data.references={keyed}"),
+            ("evaluate", "suite path", f"{suites}{keyed}}}]"),
+            ("evaluate", "data_dir", f"evaluation={{suites: [advbench], data_dir: {keyed}}}"),
+        ):
+            drawn.append((verb, kind, (*verb.split(), "study.yaml", "--set", text)))
         for verb, kind, argv in rng.sample(drawn, 9):
             if "\0" in path or (path in (".", "..", "/") and verb in ("show", "report")):
                 continue
@@ -253,12 +316,16 @@ def _paths(rng: random.Random) -> Iterator[Drawn]:
             yield verb, f"path of {kind}", ascii(path)[:40], argv, _plain, EITHER if good else REFUSED
 
 
-def all_options(rng: random.Random) -> Iterator[Drawn]:
-    yield from _values(rng)
-    yield from _names(rng)
-    yield from _paths(rng)
+def misuse(_: random.Random) -> Iterator[Drawn]:
     for verb, more in MISUSE:
         shown = " ".join(ascii(one)[1:-1][:40] for one in more)
-        right = {"--workers 2", "--limit 9", "--rows 9", "--role Skarn", "gap --model"}
+        right = {
+            "--language de --language de",
+            "--workers 2",
+            "--limit 9",
+            "--rows 9",
+            "--role Skarn",
+            "gap --model",
+        }
         may = any(one in f"{verb} {shown}" for one in right) or "--gate" in more or "9999/9" in shown
         yield verb, "misuse", shown, (*verb.split(), *more), _plain, EITHER if may else REFUSED

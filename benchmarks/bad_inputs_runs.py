@@ -1,4 +1,4 @@
-"""Bad output directories: places where nothing can be written, and finished runs whose files were tampered with."""
+"""Bad output directories: places where nobody can write, and finished runs that were tampered with."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ READERS = {
 }
 Drawn = tuple[str, str, str, tuple[str, ...], Callable[[Path, Any], None], frozenset[int], dict[str, Any]]
 HOSTILE: tuple[Any, ...] = (
-    *(None, True, -1, 1e308, float("nan"), float("inf"), 10**4000, "", [], {}, [[]], {"a": {}}, "x" * 100_000),
-    *("../../canary/secret.txt", "/etc/passwd", "\x1b[31mred\x9b31m", "\u202eabc", "[/]", "[bold]x", "\ud800", "a\0b"),
+    *(None, True, -1, 1e308, float("nan"), float("inf"), 10**4000, "", [], {}, [[]], {"a": {}}),
+    *("../../canary/secret.txt", "/etc/passwd", "\x1b[31mred\x9b31m", "\u202eabc", "[/]", "[bold]x"),
+    *("x" * 100_000, "\ud800", "a\0b"),
     *("<script>alert(1)</script>", "{{ 7*7 }}", "nan", "2", "a\nerror: b"),
 )  # fmt: skip
 
@@ -32,13 +33,24 @@ HOSTILE: tuple[Any, ...] = (
 def _files(rng: random.Random) -> list[str]:
     """The files of a finished run by what reads them; those of one kind stand for each other."""
     run, base = "Skarn/sft/seed-0", "base"
-    names = ("summary.json", "config.yaml", "evaluation.json", "events.jsonl", "provenance.json", "status.json")
+    names = (
+        "summary.json",
+        "config.yaml",
+        "evaluation.json",
+        "events.jsonl",
+        "provenance.json",
+        "status.json",
+    )
     jsonl = ("values", "completions", "prompts", "voice")
     found = [f"{place}/{name}" for place in (run, base) for name in names]
     found += [f"{run}/{name}/{key}.jsonl" for name in jsonl for key in ("harm", "references")]
     found += [f"{run}/verdicts/harm.rules.jsonl", f"{base}/values/harm.jsonl", f"{run}/train.jsonl"]
     found += [f"{run}/{name}" for name in ("training.json", "subset.json", "adapter/adapter_config.json")]
-    found += [f"{run}/adapter/adapter_model.safetensors", "Skarn/scores/scores.jsonl", "Skarn/scores/rows.jsonl"]
+    found += [
+        f"{run}/adapter/adapter_model.safetensors",
+        "Skarn/scores/scores.jsonl",
+        "Skarn/scores/rows.jsonl",
+    ]
     found += ["Skarn/scores/summary.json", "study.json", "config.yaml", "gate.json", "provenance.json"]
     return found
 
@@ -91,8 +103,8 @@ def _target(path: Path, name: str) -> Path:
 
 WHOLE = (
     *("empty", "cut", "brackets", "deep object", "number", "null", "list", "text", "object", "huge integer"),
-    *("not UTF-8", "zeros", "twice", "BOM", "CRLF", "blank lines", "last line torn", "flipped", "lost", "directory"),
-    *("fifo", "link outside", "circle", "dangling", "zero"),
+    *("not UTF-8", "zeros", "twice", "BOM", "CRLF", "blank lines", "last line torn"),
+    *("flipped", "lost", "directory", "fifo", "link outside", "circle", "dangling", "zero"),
 )  # fmt: skip
 
 
@@ -124,21 +136,31 @@ def _inside(path: Path, rng: random.Random) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-def _state(rng: random.Random) -> Iterator[Drawn]:
+def tampered(rng: random.Random) -> Iterator[Drawn]:
     for file in _files(rng):
         hows = [*rng.sample(WHOLE, 7), *(["inside"] * 5 if not file.endswith("safetensors") else [])]
         for number, how in enumerate(hows):
             reader = rng.choice(sorted(READERS))
             seed = rng.randrange(1 << 30)
 
-            def build(folder: Path, shared: Shared, file: str = file, how: str = how, seed: int = seed) -> None:
+            def build(
+                folder: Path, shared: Shared, file: str = file, how: str = how, seed: int = seed
+            ) -> None:
                 world.with_finished(folder, shared)
                 draw = random.Random(seed)
                 path = folder / "out" / file
                 _inside(path, draw) if how == "inside" else _whole(path, how, draw)
 
             label = f"{how} {number} ({seed})" if how == "inside" else how
-            yield reader, f"run file {file.replace('Skarn/sft/seed-0', 'RUN')}", label, READERS[reader], build, EITHER, {}
+            yield (
+                reader,
+                f"run file {file.replace('Skarn/sft/seed-0', 'RUN')}",
+                label,
+                READERS[reader],
+                build,
+                EITHER,
+                {},
+            )
 
 
 def _block(kind: str) -> Callable[[Path, Shared], None]:
@@ -149,7 +171,12 @@ def _block(kind: str) -> Callable[[Path, Shared], None]:
         (folder / "replies.jsonl").write_bytes(world.content_of("jsonl", world.REPLIES))
         (folder / "suite.jsonl").write_bytes(world.content_of("jsonl", world.PROMPTS))
         out = folder / "out"
-        links = {"circle": "out", "dangling link": "nothing/more", "dev null": "/dev/null", "proc": "/proc/1/nothing"}
+        links = {
+            "circle": "out",
+            "dangling link": "nothing/more",
+            "dev null": "/dev/null",
+            "proc": "/proc/1/nothing",
+        }
         if kind in links:
             out.symlink_to(links[kind])
         elif kind == "a file":
@@ -181,11 +208,12 @@ def _block(kind: str) -> Callable[[Path, Shared], None]:
     return build
 
 
-def _directories(rng: random.Random) -> Iterator[Drawn]:
+def directories(rng: random.Random) -> Iterator[Drawn]:
     blocks = [
         *("circle", "dangling link", "dev null", "proc", "a file", "fifo", "others' files", "another study"),
         *(f"file at {p}" for p in ("base", "Skarn", "Skarn/sft", "cache", "Skarn/scores", "x", "no_role")),
-        *(f"folder at {p}" for p in ("config.yaml", "study.json", "report.html", "events.jsonl", ".lock", "gate.json")),
+        *(f"folder at {p}" for p in ("config.yaml", "study.json", "report.html", "gate.json")),
+        *("folder at events.jsonl", "folder at .lock"),
         *("folder at base/config.yaml", "folder at base/events.jsonl", "folder at Skarn/scores/config.yaml"),
         *("folder at base/completions/harm.jsonl", "folder at provenance.json", "file at base/completions"),
         *("no right to write", "no right at all"),
@@ -204,16 +232,31 @@ def _directories(rng: random.Random) -> Iterator[Drawn]:
             may = EITHER | PLACE if "at " in kind or verb == "plan" or kind == "others' files" else PLACE
             more = {"plain_user": kind.startswith("no right")}
             yield verb, "output directory", kind, argv, _block(kind), may, more
-    for path in ("", " ", "out/\x1b[31m", "out/\u202ex", "out/[/]", "x" * 300, "x/" * 3000, "/dev/null/x", "/proc/x", "~nosuchuser/x", "out/a\nb"):
+    for path in (
+        "",
+        " ",
+        "out/\x1b[31m",
+        "out/\u202ex",
+        "out/[/]",
+        "x" * 300,
+        "x/" * 3000,
+        "/dev/null/x",
+        "/proc/x",
+        "~nosuchuser/x",
+        "out/a\nb",
+    ):
         for verb in ("score", "evaluate"):
             argv = (*verbs[verb], "--set", f"output_dir={json.dumps(path)}")
             yield verb, "path of output_dir", ascii(path)[:40], argv, _block("nothing"), EITHER | PLACE, {}
     for room in (0, 100, 1000, 5000):
         for verb in ("run", "score", "evaluate", "report"):
             build = world.with_finished if verb == "report" else _block("nothing")
-            yield verb, "disk full", f"{room} bytes a file", verbs[verb], build, PLACE, {"room": room}
-
-
-def all_runs(rng: random.Random) -> Iterator[Drawn]:
-    yield from _state(rng)
-    yield from _directories(rng)
+            yield (
+                verb,
+                "disk full",
+                f"{room} bytes a file",
+                verbs[verb],
+                build,
+                PLACE | ({0} if room > 500 else set()),
+                {"room": room},
+            )

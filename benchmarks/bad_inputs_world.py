@@ -1,7 +1,7 @@
-"""Good inputs of every kind, from which `bad_inputs_cases` makes bad ones: placeholders alone, nothing harmful.
+"""Good inputs of every kind, from which `bad_inputs_cases` makes bad ones: placeholders alone.
 
-A surface is one file, the folder it lies in and the command that reads it. `Shared` holds what takes seconds to
-make and is copied into the folder of each case: a model, an adapter, a finished study.
+A surface is one file, the folder it lies in and the command that reads it. `Shared` holds what takes seconds
+to make and is copied into the folder of each case: a model, an adapter, a finished study.
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ class Shared:
 
 @dataclass(frozen=True)
 class Surface:
-    """kind: of the file; file: its path in the folder; good: its bytes, None where `build` has laid it out.
-    form: yaml, json, jsonl, csv, xlsx, text or binary. other: exit codes that a damaged file may also have."""
+    """kind: of the file; file: its path in the folder; good: its bytes, None where `build` lays it out.
+    form: yaml, json, jsonl, csv, xlsx, text or binary. other: exit codes that a damaged one may have, too."""
 
     kind: str
     verb: str
@@ -162,13 +162,15 @@ def with_finished(folder: Path, shared: Shared) -> None:
 def _rows() -> list[Surface]:
     found = []
     for name, row in ROWS.items():
-        rows = [dict(row, id=f"r{n}") for n in range(4)]
+        rows = [
+            json.loads(json.dumps(row | {"id": f"r{n}"}).replace("Where", f"Where {n}")) for n in range(4)
+        ]
         for form in ("jsonl", "json"):
             file = f"rows.{form}"
             argv = ("data", "preview", "study.yaml", "--set", f"data.path={file}", "--rows", "1")
             found.append(Surface(f"rows {name} {form}", "data preview", argv, file, form, rows, study))
     argv = ("score", "study.yaml", "--set", "data.path=rows.jsonl")
-    plain = [dict(ROWS["prompt-completion"], id=f"r{n}") for n in range(4)]
+    plain = [ROWS["prompt-completion"] | {"id": f"r{n}", "prompt": f"Where {n}?"} for n in range(4)]
     found.append(Surface("rows jsonl", "score", argv, "rows.jsonl", "jsonl", plain, study))
     return found
 
@@ -252,7 +254,11 @@ def _user_files() -> list[Surface]:
 
     return [
         judge(
-            "rubric", "rubric.txt", "text", rubric, f"{{name: rubric, options: {{rubric: rubric.txt, {server}}}}}"
+            "rubric",
+            "rubric.txt",
+            "text",
+            rubric,
+            f"{{name: rubric, options: {{rubric: rubric.txt, {server}}}}}",
         ),
         judge(
             "guard template",
