@@ -77,6 +77,7 @@ def child(case: Any, work: Path) -> None:
             os.dup2(os.open(work.parent / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), stream)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.chdir(work)
+        sys.path.insert(0, str(work))  # as `python -m` does
         os.environ |= {
             "HOME": str(work.parent / "home"),
             "TMPDIR": str(work.parent / "tmp"),

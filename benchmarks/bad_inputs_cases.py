@@ -18,6 +18,7 @@ from typing import Any
 
 import bad_inputs_options as options
 import bad_inputs_world as world
+from bad_inputs_registry import registered
 from bad_inputs_world import Shared, Surface
 
 REFUSED, EITHER, ACCEPTED = frozenset({2}), frozenset({0, 2}), frozenset({0})
@@ -234,6 +235,19 @@ def _structures(rng: random.Random, tree: Any, number: int) -> Iterator[tuple[st
         )
 
 
+TOLD = ("escapes", "bidi", "closing markup", "markup", "surrogate", "NUL", "line break", "braces")
+
+
+def _told(tree: Any, ending: str) -> Any:
+    """The tree with every text lengthened, but for speakers, languages and names of formats."""
+    if isinstance(tree, dict):
+        kept = ("role", "from", "language", "spec", "spec_version")
+        return {key: one if key in kept else _told(one, ending) for key, one in tree.items()}
+    if isinstance(tree, list):
+        return [_told(one, ending) for one in tree]
+    return tree + ending if isinstance(tree, str) else tree
+
+
 def _encoded(form: str, tree: Any) -> bytes | None:
     """The tree in its form; None where the form cannot hold it."""
     try:
@@ -257,6 +271,13 @@ def of_files(rng: random.Random) -> Iterator[Case]:
             if fine and surface.good is None:  # a library reads it
                 allowed = EITHER
             yield _damaged(surface, name, damage, allowed, rng.randrange(1 << 30))
+        for name in TOLD if surface.good is not None else ():
+            content = _encoded(surface.form, _told(surface.good, WRONG[name]))
+            if content is not None:
+                damage = _bytes(lambda _, content=content: content)
+                yield _damaged(
+                    surface, f"every text ends with {name}", damage, EITHER | surface.other | {1, 4}, 0
+                )
         if surface.good is not None and surface.form in (*STRUCTURED, "csv", "xlsx"):
             for name, tree in _structures(rng, surface.good, 5):
                 content = _encoded(surface.form, tree)
@@ -312,7 +333,7 @@ def everything(seed: int) -> list[Case]:
         return random.Random(f"{seed}/{name}")
 
     found = [*of_files(rng("files")), *of_json_in_models(rng("models"))]
-    for part in (options.values, options.names, options.paths, options.misuse):
+    for part in (options.values, options.names, options.paths, options.misuse, registered):
         found += [Case(*one) for one in part(rng(part.__name__))]
     for part in (runs.tampered, runs.directories):
         found += [replace(Case(*one[:6]), **one[6]) for one in part(rng(part.__name__))]

@@ -15,6 +15,7 @@ UNCLEAR = re.compile(
     r"|RecursionError|recursion depth|Exceeds the limit|OverflowError|argument must be|expected str"
     r"|0x[0-9a-f]{8,}|jinja2\.|pydantic"
 )
+JOB = re.compile(r"error: (score|train|edit|answer|judge|measure) ")
 PROGRESS = re.compile(r"(note:|evaluate |judge |score |train |answer |edit |measure |reward gap|Usage:|Try )")
 
 
@@ -33,7 +34,8 @@ def judge(case: Any, code: int | None, out: str, err: str) -> Iterator[str]:
     lines = [line for line in err.splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith("error:") or "╭─ Error" in line]
     boxed = any("╭─ Error" in line for line in lines)
-    if code == 2 and len(errors) != 1:
+    jobs = [line for line in errors if JOB.match(line)]  # each failure is said, and the rest goes on
+    if code == 2 and len(errors) - len(jobs) != 1 and not jobs:
         yield f"{len(errors)} error lines"
     noise = [line for line in lines if line not in errors and not PROGRESS.match(line.strip())]
     if noise and not boxed and code != 0:
@@ -41,7 +43,7 @@ def judge(case: Any, code: int | None, out: str, err: str) -> Iterator[str]:
     for line in errors:
         if (found := UNCLEAR.search(line)) and found.group() not in " ".join(case.argv):
             yield f"unclear words: {found.group()}"
-        if len(line) > 2000:
+        if len(line) > 2000 + 2 * max(map(len, case.argv), default=0):
             yield f"a line of {len(line)} characters"
         if case.named and code == 2 and not any(name in line for name in case.named):
             yield "does not name the file"
