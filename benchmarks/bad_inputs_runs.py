@@ -229,7 +229,11 @@ def directories(rng: random.Random) -> Iterator[Drawn]:
     }
     for kind in blocks:
         for verb, argv in verbs.items():
-            may = EITHER | PLACE if "at " in kind or verb == "plan" or kind == "others' files" else PLACE
+            may = (
+                EITHER | PLACE
+                if "at " in kind or verb == "plan" or kind in ("others' files", "another study")
+                else PLACE
+            )
             more = {"plain_user": kind.startswith("no right")}
             yield verb, "output directory", kind, argv, _block(kind), may, more
     for path in (
