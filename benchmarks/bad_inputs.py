@@ -179,7 +179,8 @@ class Process:
         if SECRET in out + err:
             verdicts.append("shows a file from outside")
         lines = [line for line in err.splitlines() if line.strip()]
-        line = next((one for one in lines if one.startswith("error:")), lines[-1] if lines else "")
+        told = [one for one in lines if one.startswith(("error:", "│"))]  # a line of ours, a box of typer's
+        line = next(iter(told), lines[-1] if lines else "")
         argv = [ascii(one)[1:-1][:300] for one in case.argv]
         for path in (self.work, self.work / "out"):
             path.chmod(0o755) if path.is_dir() else None

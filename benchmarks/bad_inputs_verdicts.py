@@ -45,7 +45,7 @@ def judge(case: Any, code: int | None, out: str, err: str) -> Iterator[str]:
             yield f"unclear words: {found.group()}"
         if len(line) > 2000 + 2 * max(map(len, case.argv), default=0):
             yield f"a line of {len(line)} characters"
-        if case.named and code == 2 and not any(name in line for name in case.named):
+        if case.named and code == 2 and not any(name in (err if boxed else line) for name in case.named):
             yield "does not name the file"
     if code == 2 and errors == ["error:"]:
         yield "an empty error"
@@ -55,16 +55,11 @@ def raised_in(err: str) -> str:
     """Exception and innermost place of ours in a traceback on the screen."""
     if "Traceback (most recent call last)" not in err:
         return ""
-    places = re.findall(r'File "([^"]*/playsafe/[^"]+)", line (\d+)', err)
-    name = next(
-        (
-            line
-            for line in reversed(err.splitlines())
-            if re.match(r"[\w.]+(Error|Exit|Exception|Interrupt)?\b", line)
-        ),
-        "",
-    )
-    place = f"{places[-1][0].rpartition('/playsafe/')[2]}:{places[-1][1]}" if places else "?"
+    frames = re.findall(r'File "([^"]*/([^"]+))", line (\d+)', err)
+    ours = [(path.rpartition("/playsafe/")[2], line) for path, _, line in frames if "/playsafe/" in path]
+    told = [line for line in err.splitlines() if re.match(r"[\w.]+\b", line)]
+    place = ":".join(ours[-1] if ours else frames[-1][1:] if frames else "?")
+    name = told[-1] if told else ""
     return ascii(f"{name.partition(':')[0][:80]} @ {place}")[1:-1]
 
 

@@ -324,5 +324,6 @@ def surfaces() -> list[Surface]:
     files = [*_rows(), *_roles(), *_prompts(), *_user_files(), *_weights()]
     for verb in ("run", "plan", "score", "train", "evaluate", "gap", "data preview"):
         argv = (*verb.split(), "study.yaml")
-        files.append(Surface("study", verb, argv, "study.yaml", "yaml", STUDY))
+        other = frozenset({2} if verb == "evaluate" else ())  # nothing is trained yet
+        files.append(Surface("study", verb, argv, "study.yaml", "yaml", STUDY, other=other))
     return files
