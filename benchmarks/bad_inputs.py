@@ -297,7 +297,7 @@ def main() -> None:
             if one.verdicts:
                 said = "; ".join(one.verdicts)[:150]
                 print(f"{len(results):5} {one.id[:110]} | {one.code} | {said} {one.where[:120]}", flush=True)
-            if given.out:
+            if given.out and (len(results) % 50 == 0 or len(results) == len(cases)):
                 given.out.write_text(json.dumps([asdict(r) for r in results], indent=1))
     show(results)
 
