@@ -161,7 +161,8 @@ MISUSE: tuple[tuple[str, tuple[str, ...]], ...] = (
     *((verb, ("study.yaml", "study.yaml")) for verb in ("run", "score", "train", "plan", "evaluate", "gap")),
     *(("quickstart", more) for more in (
         *(("extra",), ("--set", "nothing=1"), ("--gate", "x"), ("--out", "/dev/null")),
-        *(("--out", "study.yaml"), ("--set", "output_dir=x"), ("--out",), ("--set", "methods=[]", "--set", "seeds=[]")),
+        *(("--out", "study.yaml"), ("--set", "output_dir=x")),
+        *(("--out",), ("--set", "methods=[]", "--set", "seeds=[]")),
     )),
     ("nothing", ()),
     ("\x1b[31m[/]", ()),
