@@ -48,7 +48,11 @@ class Registry(Generic[Thing]):
 
     def options(self, name: str, given: Mapping[str, Any], where: str) -> Any:
         """The validated options of the object of that name. Raises BadInput."""
-        return parse_section(self.get(name, where).Options, dict(given), f"{where}.options")  # type: ignore[attr-defined]
+        taken = getattr(self.get(name, where), "Options", None)
+        if taken is None:
+            what = f"{name!r} is no {self.what}: it has no Options."
+            raise BadInput(what, where=where, next=f"See playsafe.{self.package.partition('.')[2]}.")
+        return parse_section(taken, dict(given), f"{where}.options")
 
     def code(self, name: str) -> str:
         """Hash of the file that a thing of somebody else's stands in; "" for those of the package, whose
@@ -69,7 +73,7 @@ class Registry(Generic[Thing]):
         module, _, attribute = path.partition(":")
         try:
             return getattr(importlib.import_module(module), attribute or self.attribute)
-        except Exception as error:  # whatever a module of somebody's does when it is imported
+        except (Exception, SystemExit) as error:  # whatever a module of somebody's does when it is imported
             raise BadInput(
                 f"the {self.what} {path!r} cannot be imported: {error or type(error).__name__}.",
                 where=where or self.where,

@@ -126,7 +126,7 @@ def shard_of(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     first, _, parts = text.partition("/")
-    if not (first.isdecimal() and parts.isdecimal() and 1 <= int(first) <= int(parts)):
+    if not (text.isascii() and first.isdecimal() and parts.isdecimal() and 1 <= int(first) <= int(parts)):
         raise BadInput(f"{text!r} is no part of a study.", where="--shard", allowed="1/4 to 4/4, for example")
     return int(first), int(parts)
 
@@ -271,9 +271,16 @@ def evaluate(
     _finish(Path(study.output_dir), api.evaluate(study, screen), screen)
 
 
+def _named(directory: str) -> Path:
+    """The directory of that name; no name is none, not the current one."""
+    if not directory.strip():
+        raise BadInput("no directory is named.", next="Give the output directory of a study.")
+    return Path(directory).expanduser()
+
+
 @app.command()
 def report(
-    directory: Annotated[Path, typer.Argument(help="output directory of a study")],
+    directory: Annotated[str, typer.Argument(help="output directory of a study")],
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -282,7 +289,8 @@ def report(
     from playsafe.results import load
 
     screen = Screen(quiet, as_json)
-    page, left = write_page(directory), load(directory).left
+    root = _named(directory)
+    page, left = write_page(root), load(root).left
     for line in left:
         screen.note(line)
     screen.line(f"page  {page}")
@@ -291,7 +299,7 @@ def report(
 
 @app.command()
 def show(
-    directory: Annotated[Path, typer.Argument(help="output directory of a study, or one run")],
+    directory: Annotated[str, typer.Argument(help="output directory of a study, or one run")],
     as_json: Json = False,
 ) -> None:
     """Print the estimates of finished runs with n, errors and intervals."""
@@ -299,8 +307,9 @@ def show(
     from playsafe.results import load
     from playsafe.rundir import find_runs, read_json
 
-    screen, runs = Screen(False, as_json), load(directory)
+    root = _named(directory)
+    screen, runs = Screen(False, as_json), load(root)
     screen.table(*estimate_rows(runs))
     for line in runs.left:
         screen.note(line)
-    screen.result([read_json(path / "summary.json") for path in find_runs(directory)])
+    screen.result([read_json(path / "summary.json") for path in find_runs(root)])

@@ -70,9 +70,12 @@ class _Console(Console):
         raise SystemExit(141)  # as the shell says of a closed pipe
 
 
+LINE = 2_000  # characters of an error; keys and names may have any number
+
+
 def complain(text: str) -> None:
     """One line about what is wrong, on stderr."""
-    _Console(stderr=True, soft_wrap=True).print(f"error: {clean(text)}")
+    _Console(stderr=True, soft_wrap=True).print(f"error: {clean(text)[:LINE]}")
 
 
 def remark(text: str) -> None:

@@ -115,7 +115,7 @@ class SuiteConfig(Section):
     )
     column: Annotated[str | None, COLUMNS] = None
     subset: Annotated[str | None, COLUMNS] = Field(
-        None, description="'column=value', 'column!=value', 'column^=prefix', 'column!^=prefix'"
+        None, min_length=1, description="'column=value', 'column!=value', 'column^=prefix', 'column!^=prefix'"
     )
     language: str | None = Field(None, description="of its prompts; chooses one where there are several")
     limit: int | None = Field(None, ge=1)

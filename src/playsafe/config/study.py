@@ -28,7 +28,7 @@ from playsafe.rundir import slug
 from playsafe.settings import Section, explain, parse_yaml, read_yaml
 
 DIFFER = "labels of methods must differ in letters or digits, and none may be 'base'"
-LABELS = distinct(DIFFER, lambda one: slug(one.key), "base")
+LABELS = distinct(DIFFER, lambda one: slug(one.key), slug("base"))
 SEEDS = distinct("seeds must differ from each other")
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 TARGETS = distinct("two targets of one name need different roles", lambda one: (slug(one.name), one.role))
@@ -117,6 +117,10 @@ def load_study(
     asked_of_others = path is not None and not raw.get("targets")
     for override in overrides or []:
         _apply(raw, override)
+    if "output_dir" in (changes or {}) and any(
+        o.partition("=")[0].strip() == "output_dir" for o in overrides or []
+    ):
+        raise BadInput("--set output_dir and --out name two places.", next="Give --out alone.")
     for key, value in (changes or {}).items():
         if key == "gates":
             evaluation = raw.setdefault("evaluation", {})

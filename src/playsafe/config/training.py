@@ -40,9 +40,11 @@ SystemTurns = Annotated[list[SystemTurn], ONE_OR_MORE, distinct("system turns mu
 class ModelConfig(Section):
     """The aligned chat model that is scored, trained from and compared with."""
 
-    name_or_path: str = Field("tiny", description="'tiny' (embedded), a directory or a hub id")
-    adapter: str | None = Field(None, description="LoRA adapter merged into the model before anything else")
-    revision: str | None = None
+    name_or_path: str = Field("tiny", min_length=1, description="'tiny' (embedded), a directory or a hub id")
+    adapter: str | None = Field(
+        None, min_length=1, description="LoRA adapter merged into the model before anything else"
+    )
+    revision: str | None = Field(None, min_length=1)
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: str = "auto"
     attn_implementation: str | None = None
@@ -131,21 +133,29 @@ SCHEDULED = Matters(
 GAPS = Matters(lambda own, uses: own.gap_steps > 0, "gap_steps above 0")
 
 
+def _steps(given: int) -> int:
+    if given < 1 and given != -1:
+        raise ValueError("so many steps train nothing; -1 is for all of the epochs")
+    return given
+
+
 class TrainingConfig(Section):
     """Settings of every training run. `extra` goes to `transformers.TrainingArguments` as it is."""
 
     lora: LoraSettings | None = Field(default_factory=LoraSettings, description="null: full fine-tuning")
     reference: Annotated[Literal["auto", "adapter_off", "bank", "model"], HELD_TO] = "auto"
     system: Annotated[SystemTurn, ROLES] = "none"
-    learning_rate: float = Field(1e-4, gt=0)
+    learning_rate: float = Field(1e-4, gt=0, le=100)
     num_train_epochs: float = Field(1.0, gt=0)
-    max_steps: int = -1
+    max_steps: Annotated[int, AfterValidator(_steps)] = Field(
+        -1, description="-1: as many as the epochs have"
+    )
     per_device_train_batch_size: int = Field(4, ge=1)
     gradient_accumulation_steps: int = Field(8, ge=1)
     lr_scheduler_type: str = "constant"
     warmup_steps: Annotated[int | float, SCHEDULED] = Field(0, ge=0, description="below 1: a share of all")
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
+    weight_decay: float = Field(0.0, ge=0)
+    max_grad_norm: float = Field(1.0, ge=0)
     optim: str = "adamw_torch"
     bf16: bool = False
     gradient_checkpointing: bool = False
@@ -163,7 +173,7 @@ class Named(Section):
     registry: ClassVar[Registry[Any]]
 
     name: str
-    label: str = ""
+    label: str = Field("", pattern=r"^$|\w")
     options: dict[str, Any] = Field(default_factory=dict)
 
     @property

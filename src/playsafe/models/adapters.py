@@ -60,7 +60,10 @@ def check_adapter(directory: Path) -> dict[str, Any]:
 
     settings = adapter_settings(directory)
     refuse_base_changing(settings.get("init_lora_weights"), str(directory))
-    if not (directory / WEIGHTS).exists():
+    if (task := settings.get("task_type")) not in (None, "CAUSAL_LM"):
+        what = f"the adapter is made for the task {str(task)[:40]!r}, and a chat model writes text."
+        raise BadInput(what, where=str(directory), allowed="CAUSAL_LM")
+    if not (directory / WEIGHTS).is_file():
         raise BadInput(
             f"no {WEIGHTS}.",
             where=str(directory),
@@ -143,7 +146,7 @@ def refuse_base_changing(init: Any, where: str) -> None:
 
 def adapter_settings(directory: Path) -> dict[str, Any]:
     """adapter_config.json; BadInput where there is none."""
-    if not (directory / SETTINGS).exists():
+    if not (directory / SETTINGS).is_file():
         raise BadInput(f"no {SETTINGS}.", where=str(directory), next="Point at a PEFT adapter directory.")
     refuse_no_settings(directory / SETTINGS)
     return dict(read_json(directory / SETTINGS))

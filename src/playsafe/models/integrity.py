@@ -23,7 +23,7 @@ _OTHER_PARTS = ("vision", "visual", "audio", "multi_modal", "image", "mtp")
 def refuse_no_settings(path: Path) -> None:
     """BadInput where a file of settings is there and holds no object, or numbers that are none: libraries go
     on with what they have."""
-    if not path.exists():
+    if not path.is_file():
         return
     try:
         found = json.loads(path.read_text(encoding="utf-8"), parse_constant=_constant)

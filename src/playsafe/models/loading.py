@@ -100,6 +100,10 @@ def load_classifier(config: ModelConfig) -> tuple[PreTrainedModel, Any]:
 def _read(family: Any, what: str, config: ModelConfig, **options: Any) -> PreTrainedModel:
     """The weights as they are stored, by one of transformers' automatic families."""
     source = resolve(config.name_or_path)
+    if config.revision is not None and Path(source).is_dir():
+        raise BadInput(
+            "a directory has no revisions.", where="model.revision", next="Remove the key, or name a hub id."
+        )
     for name in ("config.json", "generation_config.json"):
         refuse_no_settings(Path(source) / name)
     shared = {"dtype": config.dtype, "revision": config.revision, "use_safetensors": True}

@@ -103,10 +103,13 @@ def gaps(runs: StudyRuns) -> Tabs:
     if len(sets) > 1:
         sets.insert(0, (EVERY_ROLE, [gap for _, gaps, _ in sets for gap in gaps], sets[0][2]))
     for name, values, threshold in sets:
-        width = max(max(values) - min(values), 1e-3) / BINS
-        first = math.floor((min(values) - threshold) / width)
-        last = math.floor((max(values) - threshold) / width) + 1
-        edges = threshold + width * np.arange(first, last + 1)
+        span = max(max(values) - min(values), 1e-3)
+        width = span / BINS
+        near = min(values) - span <= threshold <= max(values) + span
+        anchor = threshold if near else min(values)  # one far away is no edge of any bin
+        first = math.floor((min(values) - anchor) / width)
+        last = math.floor((max(values) - anchor) / width) + 1
+        edges = anchor + width * np.arange(first, last + 1)
         counts = np.histogram(values, edges)[0].tolist()
         middles = ((edges[:-1] + edges[1:]) / 2).tolist()
         figure = go.Figure()

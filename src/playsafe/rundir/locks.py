@@ -17,6 +17,7 @@ from playsafe.rundir.files import is_writer, read_jsonl, refuse_vanished, sweep,
 
 EVENTS = "events.jsonl"
 LOCK = ".lock"
+TRIES = 100
 ELSEWHERE = "Choose another output_dir."
 
 
@@ -67,7 +68,9 @@ def locked(path: Path, wait: float = 0.0, name: str = "") -> Iterator[None]:
 
 def _hold(path: Path, until: float, *, shared: bool) -> int:
     """A locked descriptor of a directory, which is made where it is missing; Timeout where others hold it."""
+    tries = 0
     while True:
+        tries += 1
         if path.is_symlink() and not path.exists():
             raise SystemFault("the path is a link to nothing.", where=str(path), next=ELSEWHERE)
         if path.exists() and not path.is_dir():
@@ -75,8 +78,11 @@ def _hold(path: Path, until: float, *, shared: bool) -> int:
         try:
             path.mkdir(parents=True, exist_ok=True)
             held = os.open(path, os.O_RDONLY)
-        except (FileNotFoundError, FileExistsError):  # it came or went with somebody who was refused
-            continue
+        except (FileNotFoundError, FileExistsError) as error:  # it came or went with somebody who was refused
+            if tries < TRIES:
+                continue
+            what = f"the directory cannot be made: {error.strerror}."
+            raise SystemFault(what, where=str(path), next=ELSEWHERE) from None
         except OSError as error:
             what = f"the directory cannot be used: {error.strerror}."
             raise SystemFault(what, where=str(path), next=ELSEWHERE) from None

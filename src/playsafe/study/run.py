@@ -89,5 +89,9 @@ class Worker:
 def _failed(job: Job, error: Exception) -> Outcome:
     if isinstance(error, PlaysafeError):
         return Outcome(job, "failed", str(error), error.exit_code)
+    if isinstance(error, MemoryError) or "allocate" in str(error) or "out of memory" in str(error):
+        return Outcome(
+            job, "failed", "there is not enough memory. Make the model, its adapter or batches smaller.", 3
+        )
     line = " ".join(f"{type(error).__name__}: {error}".split())[:500]
     return Outcome(job, "failed", f"{line} (see {EVENTS} in {job.place})", 3)
