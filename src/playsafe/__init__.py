@@ -4,22 +4,26 @@
 them), `load_results` reads what they left: see docs/api.md. Nothing is imported before it is asked for.
 """
 
-from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from playsafe.api import evaluate, load_results, load_study, plan, run, score, train
 
-__all__ = ["evaluate", "load_results", "load_study", "plan", "run", "score", "train"]
+    __version__: str
 
-try:
-    __version__ = version("playsafe")
-except PackageNotFoundError:  # a source tree on the path without an installation
-    __version__ = "0+source"
+__all__ = ["evaluate", "load_results", "load_study", "plan", "run", "score", "train"]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
+        from importlib import import_module
+
         return getattr(import_module("playsafe.api"), name)
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("playsafe")
+        except PackageNotFoundError:  # a source tree on the path without an installation
+            return "0+source"
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

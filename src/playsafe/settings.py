@@ -136,6 +136,8 @@ def parse_yaml(text: str, where: str) -> Any:
     except RecursionError:
         raise BadInput("broken YAML: it is nested too deeply, or in itself.", where=where) from None
     except (ValueError, OverflowError) as error:  # dates that are none, numbers without end
+        if "digits" in str(error):
+            error = ValueError("a number has thousands of digits")
         raise BadInput(f"broken YAML: {error}.", where=where) from None
 
 

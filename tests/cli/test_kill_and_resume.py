@@ -1,4 +1,4 @@
-"""SIGKILL at ten random moments in scoring, training and evaluation: the run ends as an undisturbed one."""
+"""SIGKILL, SIGINT and SIGTERM at random moments in every stage: the run ends as an undisturbed one."""
 
 from __future__ import annotations
 
@@ -22,13 +22,18 @@ training: {{lora: null, learning_rate: 5.0e-4, num_train_epochs: 3, per_device_t
 evaluation:
   generation: {{max_new_tokens: 40, batch_size: 16, sampling: {sampling}}}
 """
-TARGETS = ["scoring"] * 2 + ["training"] * 4 + ["answering"] * 3 + ["measuring"]
+TARGETS = ["", "scoring", "scoring", *["training"] * 4, *["answering"] * 4, "measuring"]
+SIGNALS = (signal.SIGINT, signal.SIGKILL, signal.SIGTERM)
+LINE = "interrupted; repeat the command to continue\n"
 
 
-def start(config: Path) -> subprocess.Popen[bytes]:
+def start(config: Path) -> subprocess.Popen[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     return subprocess.Popen(
-        [sys.executable, "-m", "playsafe.cli", "run", str(config), "--quiet"], env=environment
+        [sys.executable, "-m", "playsafe", "run", str(config), "--quiet"],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -49,21 +54,22 @@ def estimates(out: Path) -> dict[str, object]:
 
 
 @pytest.mark.slow
-def test_killed_ten_times_ends_with_the_same_estimates(tmp_path: Path) -> None:
+def test_stopped_twelve_times_ends_with_the_same_estimates(tmp_path: Path) -> None:
     configs = {}
     for name in ("whole", "killed"):
         configs[name] = tmp_path / f"{name}.yaml"
         configs[name].write_text(STUDY.format(out=tmp_path / name, sampling="greedy"))
     assert start(configs["whole"]).wait(300) == 0
     rng, hit = random.Random(7), []
-    for target in TARGETS:
-        process = start(configs["killed"])
-        while process.poll() is None and stage(tmp_path / "killed") != target:
+    for number, target in enumerate(TARGETS):
+        process, chosen = start(configs["killed"]), SIGNALS[number % 3]
+        while process.poll() is None and target and stage(tmp_path / "killed") != target:
             time.sleep(0.01)
-        time.sleep(rng.uniform(0.0, 0.7))
+        time.sleep(rng.uniform(0.0, 0.7) + (not target) * 0.3)  # "" is while libraries are imported
         reached = stage(tmp_path / "killed")
-        process.send_signal(signal.SIGKILL)
-        process.wait(30)
+        process.send_signal(chosen)
+        said = process.communicate(timeout=30)[1]
+        assert (process.returncode, said) in ((-9, ""), (128 + chosen, LINE)), (reached, said)
         hit.append(reached)
     assert {"scoring", "training", "answering"} <= set(hit), hit
     assert start(configs["killed"]).wait(300) == 0

@@ -12,7 +12,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from playsafe import __version__
+import playsafe
 from playsafe.cli import gap, lists, plan, runs
 from playsafe.cli.screen import complain, remark
 from playsafe.errors import PlaysafeError, SystemFault
@@ -35,7 +35,7 @@ app.add_typer(lists.app)
 @app.callback(invoke_without_command=True)
 def _root(version: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:
     if version:
-        typer.echo(__version__)
+        typer.echo(playsafe.__version__)
         raise typer.Exit
 
 

@@ -145,7 +145,7 @@ class TrainingConfig(Section):
     lora: LoraSettings | None = Field(default_factory=LoraSettings, description="null: full fine-tuning")
     reference: Annotated[Literal["auto", "adapter_off", "bank", "model"], HELD_TO] = "auto"
     system: Annotated[SystemTurn, ROLES] = "none"
-    learning_rate: float = Field(1e-4, gt=0, le=100)
+    learning_rate: float = Field(1e-4, gt=0, lt=1e38)
     num_train_epochs: float = Field(1.0, gt=0)
     max_steps: Annotated[int, AfterValidator(_steps)] = Field(
         -1, description="-1: as many as the epochs have"

@@ -129,8 +129,11 @@ def read_json(path: Path) -> Any:
         raise Damaged(f"broken JSON: {error.msg}.", where=f"{path}:{error.lineno}") from None
     except RecursionError:
         raise Damaged("broken JSON: it is nested too deeply.", where=str(path)) from None
-    except ValueError as error:  # no UTF-8, numbers without end
-        raise Damaged(f"broken JSON: {error}.", where=str(path)) from None
+    except UnicodeDecodeError:
+        raise Damaged("broken JSON: it is not UTF-8.", where=str(path)) from None
+    except ValueError as error:  # numbers without end, a check that does not hold
+        what = "a number has thousands of digits" if "digits" in str(error) else error
+        raise Damaged(f"broken JSON: {what}.", where=str(path)) from None
 
 
 def read_object(path: Path) -> dict[str, Any]:
