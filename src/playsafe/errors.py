@@ -97,6 +97,17 @@ class MissingExtra(PlaysafeError, ImportError):
         )
 
 
+def in_words(error: Exception) -> str:
+    """What a parser's error means to whoever wrote the file."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    if "int_max_str_digits" in str(error):
+        return "a number has thousands of digits"
+    return str(error).rstrip(".") or type(error).__name__
+
+
 def nearest(word: str, choices: Iterable[str]) -> str:
     """A sentence that names the choice nearest to `word`, or an empty string when none is near."""
     found = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.6)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
-from playsafe.errors import BadInput, nearest
+from playsafe.errors import BadInput, in_words, nearest
 
 
 class Section(BaseModel):
@@ -133,12 +133,8 @@ def parse_yaml(text: str, where: str) -> Any:
         raise BadInput(f"broken YAML: {getattr(error, 'problem', error)}.", where=f"{where}{line}") from None
     except BadInput:
         raise
-    except RecursionError:
-        raise BadInput("broken YAML: it is nested too deeply, or in itself.", where=where) from None
-    except (ValueError, OverflowError) as error:  # dates that are none, numbers without end
-        if "digits" in str(error):
-            error = ValueError("a number has thousands of digits")
-        raise BadInput(f"broken YAML: {error}.", where=where) from None
+    except (ValueError, OverflowError, RecursionError) as error:  # dates that are none, numbers without end
+        raise BadInput(f"broken YAML: {in_words(error)}.", where=where) from None
 
 
 def _size(node: Any, known: dict[int, int]) -> int:

@@ -275,7 +275,7 @@ def _named(directory: str) -> Path:
     """The directory of that name; no name is none, not the current one."""
     if not directory.strip():
         raise BadInput("no directory is named.", next="Give the output directory of a study.")
-    return Path(directory).expanduser()
+    return Path(directory)
 
 
 @app.command()

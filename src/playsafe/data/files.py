@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from playsafe.errors import BadInput
+from playsafe.errors import BadInput, in_words
 
 Row = dict[str, Any]
 TABLES = (".csv", ".tsv", ".xlsx")
@@ -90,14 +90,12 @@ def parse_json(text: str, where: str, next: str = "") -> Any:
         return json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, where))
     except BadInput:
         raise
-    except RecursionError:
-        raise BadInput("broken JSON: it is nested too deeply.", where=where) from None
     except json.JSONDecodeError as error:
         is_line = where.rpartition(":")[2].isdigit()
         where = where if is_line else f"{where}:{error.lineno}"
         raise BadInput(f"broken JSON at column {error.colno}: {error.msg}.", where=where, next=next) from None
-    except ValueError:
-        raise BadInput("broken JSON: a number has thousands of digits.", where=where) from None
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"broken JSON: {in_words(error)}.", where=where) from None
 
 
 def string(value: Any, what: str, where: str, *, empty: bool = False) -> str:

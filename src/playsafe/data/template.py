@@ -15,7 +15,7 @@ from typing import Any
 
 from jinja2 import TemplateError
 
-from playsafe.errors import BadInput
+from playsafe.errors import BadInput, in_words
 from playsafe.limits import MEMORY, limited
 from playsafe.records import Message, Speaker
 from playsafe.thoughts import tags
@@ -220,5 +220,6 @@ def _lost(text: str, turns: Sequence[Message]) -> str:
 
 
 def _reason(error: Exception) -> str:
-    words = " ".join(str(error).split())[:300].rstrip(".")
-    return words if isinstance(error, TemplateError) else f"{type(error).__name__}: {words}"
+    words = " ".join(in_words(error).split())[:300].rstrip(".")
+    plain = isinstance(error, (TemplateError, RecursionError))
+    return words if plain else f"{type(error).__name__}: {words}"

@@ -72,7 +72,7 @@ def check_adapter(directory: Path) -> dict[str, Any]:
     try:
         with safe_open(directory / WEIGHTS, "pt"):
             return settings
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise BadInput(f"broken weights: {error}", where=str(directory / WEIGHTS)) from None
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from playsafe.errors import BadInput
+from playsafe.errors import BadInput, in_words
 
 # towers of models that also see or hear, and heads that draft several tokens: no part of a text model
 _OTHER_PARTS = ("vision", "visual", "audio", "multi_modal", "image", "mtp")
@@ -28,7 +28,7 @@ def refuse_no_settings(path: Path) -> None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"), parse_constant=_constant)
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"broken JSON: {error}.", where=str(path)) from None
+        raise BadInput(f"broken JSON: {in_words(error)}.", where=str(path)) from None
     if not isinstance(found, dict):
         raise BadInput("the file holds no settings.", where=str(path))
 

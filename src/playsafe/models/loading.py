@@ -17,8 +17,9 @@ from transformers import (
 )
 
 from playsafe.config import ModelConfig
+from playsafe.config.paths import home
 from playsafe.data.chat import ChatRenderer
-from playsafe.errors import BadInput
+from playsafe.errors import BadInput, in_words
 from playsafe.models.adapters import merge_adapter
 from playsafe.models.integrity import (
     refuse_infinite,
@@ -52,7 +53,7 @@ def resolve(name_or_path: str) -> str:
     if name_or_path == "tiny":
         return str(MODEL_DIR)
     looks_local = name_or_path.startswith((".", "/", "~")) or name_or_path.count("/") > 1
-    path = Path(name_or_path).expanduser()
+    path = Path(home(name_or_path, "model"))
     if path.is_dir():
         if not (path / "config.json").exists():
             raise BadInput(
@@ -68,6 +69,8 @@ def resolve(name_or_path: str) -> str:
 
 def load_tokenizer(config: ModelConfig) -> Any:
     source = resolve(config.name_or_path)
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
+        refuse_no_settings(Path(source) / name)
     try:
         return AutoTokenizer.from_pretrained(
             source, revision=config.revision, trust_remote_code=config.trust_remote_code
@@ -192,5 +195,9 @@ def _weights_hash(config: ModelConfig, model: PreTrainedModel) -> str:
 
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines() or [""]
+    if isinstance(error, KeyError):
+        return f"there is no {lines[0][:300]}"
+    if isinstance(error, (UnicodeDecodeError, RecursionError)):
+        return in_words(error)
     named = "" if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: "
     return f"{named}{lines[0][:300]}"

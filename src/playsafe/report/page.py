@@ -34,9 +34,10 @@ from playsafe.rundir import write_json, write_text
 
 def write_page(root: Path) -> Path:
     """Write `<root>/report.html` from the finished runs under `root`, and gate.json where there are gates."""
-    path, runs = Path(root) / "report.html", load(root)
+    runs = load(root)
+    path = runs.root / "report.html"
     if (gates := gate_json(runs)) is not None:
-        write_json(Path(root) / "gate.json", gates)
+        write_json(runs.root / "gate.json", gates)
     page = build_page(runs)
     write_text(path, page.encode("utf-8", "replace").decode("utf-8"))  # half a surrogate pair has no bytes
     return path

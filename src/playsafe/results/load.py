@@ -13,6 +13,7 @@ from typing import Any
 
 from playsafe import metrics
 from playsafe.config import EvaluationConfig
+from playsafe.config.paths import home
 from playsafe.errors import BadInput
 from playsafe.records import Estimate, Score, parts
 from playsafe.results import formats
@@ -256,7 +257,7 @@ def spoken(key: str) -> str:
 
 def load(root: Path) -> StudyRuns:
     """Read the finished runs under `root`; BadInput where there is none."""
-    root = Path(root).expanduser()
+    root = Path(home(str(root)))
     if not root.is_dir():
         what, next = "the directory does not exist.", "Give the output directory of a study."
         raise BadInput(what, where=str(root), next=next)

@@ -13,13 +13,14 @@ import errno
 import json
 import os
 import re
+import stat
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playsafe.errors import BadInput, SystemFault
+from playsafe.errors import BadInput, SystemFault, in_words
 from playsafe.secrets import redacted
 
 CHECK = "check"
@@ -127,13 +128,8 @@ def read_json(path: Path) -> Any:
         return json.loads(_unchecked(path.read_text(encoding="utf-8").strip()))
     except json.JSONDecodeError as error:
         raise Damaged(f"broken JSON: {error.msg}.", where=f"{path}:{error.lineno}") from None
-    except RecursionError:
-        raise Damaged("broken JSON: it is nested too deeply.", where=str(path)) from None
-    except UnicodeDecodeError:
-        raise Damaged("broken JSON: it is not UTF-8.", where=str(path)) from None
-    except ValueError as error:  # numbers without end, a check that does not hold
-        what = "a number has thousands of digits" if "digits" in str(error) else error
-        raise Damaged(f"broken JSON: {what}.", where=str(path)) from None
+    except (ValueError, RecursionError) as error:
+        raise Damaged(f"broken JSON: {in_words(error)}.", where=str(path)) from None
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -183,6 +179,8 @@ def append_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
             ) from None
         raise
     with open(handle, "rb+", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise SystemFault("the path is no file.", where=str(path))
         size = _whole(file)
         try:
             written = memoryview(data)
