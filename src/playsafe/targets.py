@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,8 @@ from playsafe.models.generate import Generated, generate
 from playsafe.models.guided import Combine
 from playsafe.records import Completion, LogProb, Message, Prompt
 from playsafe.thoughts import split_thought
+
+_WORD = re.compile(r"\S+")
 
 
 class Target(Protocol):
@@ -197,7 +200,8 @@ class Recorded:
                 text = self.by_id[prompt.id]
         if text is None:
             return Completion(prompt.id, prompt.suite, "", 0, "error", problem)
-        return Completion(prompt.id, prompt.suite, text, len(text.split()), "stop")
+        tokens = sum(1 for _ in _WORD.finditer(text))  # a list of them would be larger than the text
+        return Completion(prompt.id, prompt.suite, text, tokens, "stop")
 
     def likelihoods(self, prompts: Sequence[Prompt], system: str | None) -> None:
         """Recorded replies have no model."""
