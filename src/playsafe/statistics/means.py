@@ -11,7 +11,7 @@ import numpy as np
 from playsafe.statistics.quantiles import t_quantile
 from playsafe.statistics.shares import Interval
 
-AT_ONCE = 1 << 20  # numbers that are drawn together
+AT_ONCE = 1 << 18  # numbers that are drawn together
 
 
 def bootstrap_mean(
