@@ -1,10 +1,10 @@
 """`playsafe evaluate` over recorded replies: wall time, peak memory, and which stage takes them.
 
-    python benchmarks/recorded_replies.py [--rows 20000] [--out FILE]
+    python benchmarks/recorded_replies.py [--rows 20000] [--case ordinary] [--out FILE]
 
-Two files of replies, two judges, no model. "ordinary": replies of 100 to 1,000 characters. "one of 30 MB": such
-a reply among 200 ordinary ones. "long": 200 replies of 200,000 characters. "hostile": replies that make careless
-patterns quadratic. Texts are drawn from a seeded generator and mean nothing.
+Two files of replies, two judges, no model. "ordinary": replies of 100 to 1,000 characters. "one of 30 MB":
+one such among 200 ordinary ones. "long": 200 replies of 200,000 characters. "hostile": replies that careless
+patterns and splitters take quadratic time for. Texts come from a seeded generator and mean nothing.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from typing import Any
 
 TARGETS = ("first", "second")
 WORDS = (
-    "the a and of to in is with for on garden river paper window letter morning road kettle bridge music "
-    "basket winter sailor lantern market quiet yellow narrow early gentle walks carries opens follows paints "
-    "keeps finds mends waters reads because while before after under beside"
-).split()
+    *("the", "a", "and", "of", "to", "in", "is", "with", "for", "on", "garden", "river", "paper", "window"),
+    *("letter", "morning", "road", "kettle", "bridge", "music", "basket", "winter", "sailor", "lantern"),
+    *("market", "quiet", "yellow", "narrow", "early", "gentle", "walks", "carries", "opens", "follows"),
+    *("paints", "keeps", "finds", "mends", "waters", "reads", "because", "while", "before", "under"),
+)
 OPENINGS = (
     "I'm sorry, but I can't help with that.",
     "I cannot assist with this request.",
@@ -59,33 +60,29 @@ def text(rng: random.Random, length: int) -> str:
 
 
 def hostile() -> list[str]:
-    """Text that a pattern may try at every place, or a splitter join anew at every tag."""
-    runs = [
-        " ",
-        "\n",
-        "\t",
-        " \n",
+    """Texts that a pattern may try at every place, or a splitter copy anew at every tag."""
+    blanks = (" ", "\n", "\t", " \n", "\u200b")
+    words = (
         "a",
         "a ",
-        ".",
-        "...",
-        "!?",
-        "-",
         "1. ",
         "- ",
-        "> ",
-        "**",
-        '"',
-        "“",
-        "'",
-        "(",
+        "é",
+        "中",
+        "I can ",
+        "I'm sorry, but ",
+        "it is ",
+        "but here is ",
+        "never ",
+    )
+    signs = (".", "...", "!?", "-", "> ", "**", '"', "“", "'", "(", "&", "\\", "{{", "[[")
+    tags = ("<think", "<think>", "</think>", "<think>\n</think>\n", "[THINK]", "<|channel|>a\n", "<|end|> ")
+    pieces = (*blanks, *words, *signs, *tags, "<|start|>assistant<|channel|>analysis<|message|>x")
+    found = [piece * (100_000 // len(piece)) for piece in pieces]
+    found += [f"Words come first. {one} And last." for one in found]
+    return found + [
+        f"<|channel|>final<|message|>Words.{piece * 14_000}" for piece in ("<|end|>", "<|end|>\n")
     ]
-    tags = ["<think", "<think>", "</think>", "<think>\n</think>\n", "[THINK]", "<|channel|>", "<|channel|>a\n",
-            "<|start|>assistant<|channel|>analysis<|message|>x", "<|end|>", "<|end|> ", "I can", "I'm ", "sorry, ",
-            "but ", "I'm sorry, but ", "it is ", "Here is ", "é", "ß", "中", "\u200b", "\u0301", "&", "\\", "{{", "[["]  # fmt: skip
-    times = [100_000 // len(piece) for piece in (*runs, *tags)]
-    found = [piece * n for piece, n in zip((*runs, *tags), times, strict=True)]
-    return found + [f"Words come first. {one} and last." for one in found]
 
 
 def replies(case: str, rows: int, seed: int) -> Iterator[str]:

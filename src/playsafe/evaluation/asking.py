@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from playsafe.evaluation.stopping import Stopping
 from playsafe.probes import ProbeSet
@@ -18,8 +18,10 @@ from playsafe.progress import Reporter
 from playsafe.records import Completion, LogProb, Prompt, Role
 from playsafe.rundir import RunDir, append_jsonl, read_jsonl, write_jsonl
 from playsafe.sources import system_text
-from playsafe.targets import Target
 from playsafe.thoughts import split_thought
+
+if TYPE_CHECKING:
+    from playsafe.targets import Target
 
 LONGEST = 1_000_000  # characters of a reply; no model answers more, and every later stage would hold them
 SCORED = ("task", "pairs")  # kinds of suites whose references' likelihood is measured
