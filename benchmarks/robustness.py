@@ -1,6 +1,6 @@
 """What happens to a study that is killed, interrupted, out of disk, damaged, or begun twice.
 
-    python benchmarks/robustness.py [signals kills disk damage unfinished twice] [--times 40] [--out FILE.json]
+    python benchmarks/robustness.py [signals kills disk damage unfinished twice] [--times 40] [--out F]
 
 A small study of the embedded model is run whole once; every other run must end with the same estimates, lose
 nothing that was finished and leave nothing behind. Full disks are small tmpfs mounts (root is needed).
@@ -231,7 +231,7 @@ def unfinished(bench: Bench, times: int) -> Iterator[tuple[str, list[Problem]]]:
 
 
 def one_damage(bench: Bench, source: Path, name: str, how: str) -> Iterator[tuple[str, list[Problem]]]:
-    """Damage one file of a copy and start again: the same estimates, or one clear refusal with a next step."""
+    """Damage one file of a copy and start again: the same estimates, or one clear refusal."""
     out = bench.place / "damaged"
     shutil.copytree(source, out)
     path = out / name

@@ -20,7 +20,7 @@ from playsafe.records import Outcome
 SOURCE = ROOT / "src" / "playsafe"
 FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS = (
-    {"records", "errors", "secrets"},
+    {"records", "errors", "secrets", "visible"},
     {"limits", "settings", "matters", "progress", "provenance", "rundir", "statistics", "thoughts"},
     {"registry"},
     {"config"},

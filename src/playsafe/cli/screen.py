@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from playsafe.secrets import redacted
+from playsafe.visible import visible
 
 Config = Annotated[Path, typer.Argument(help="study configuration (YAML)", metavar="STUDY.yaml")]
 Set = Annotated[
@@ -42,16 +42,9 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON instead of tables
 Quiet = Annotated[bool, typer.Option("--quiet", help="no progress, no tables")]
 
 
-# controls, marks of direction, separators of lines, halves of surrogate pairs, invisible tags
-_UNSEEN = (
-    r"\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-)
-_OBEYED = re.compile(f"[{_UNSEEN}\ud800-\udfff\U000e0000-\U000e007f]")
-
-
 def clean(text: str, *, lines: bool = False) -> str:
-    """`text` as it may be printed, such characters as \\u202e. lines: whether line ends are kept."""
-    text = _OBEYED.sub(lambda found: json.dumps(found[0])[1:-1], redacted(text))
+    """`text` as it may be printed. lines: whether line ends are kept."""
+    text = visible(redacted(text))
     return text if lines else text.replace("\n", "\\n").replace("\t", " ")
 
 

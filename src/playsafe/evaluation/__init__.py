@@ -22,7 +22,10 @@ from playsafe.progress import Reporter
 from playsafe.records import Completion, Estimate, Prompt, Role
 from playsafe.rundir import RunDir, write_jsonl
 from playsafe.sources import PromptSet
-from playsafe.targets import Target
+
+if TYPE_CHECKING:
+    from playsafe.models.loading import Aligned
+    from playsafe.targets import Target
 
 if TYPE_CHECKING:
     from playsafe.models.loading import Aligned

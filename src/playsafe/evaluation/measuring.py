@@ -51,7 +51,7 @@ class Voices:
         path = run / "voice" / f"{probe.key}.jsonl"
         known = {row["id"]: Voice.from_json(row) for row in read_jsonl(path)}
         if not {c.id for c in replies if c.text} <= known.keys():
-            from playsafe.voice import voices
+            from playsafe.voice import voices  # loads torch, which recorded replies do not need
 
             aligned = frozen()
             exchanges = list(zip(prompts, replies, strict=True))

@@ -30,6 +30,7 @@ from playsafe.results.gates import gate_json
 from playsafe.results.load import NO_ROLE, StudyRuns, load
 from playsafe.results.numbers import Numbers
 from playsafe.rundir import write_json, write_text
+from playsafe.visible import straight
 
 
 def write_page(root: Path) -> Path:
@@ -79,12 +80,18 @@ def templates() -> Environment:
         loader=PackageLoader("playsafe.report"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     made.filters["percent"] = percent
     made.globals |= {"number": number, "ends": ends, "signed": signed}
     return made
+
+
+def _shown(value: Any) -> Any:
+    """A mark in a name must not turn our own words round it."""
+    return straight(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _asset(name: str) -> str:

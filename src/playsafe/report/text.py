@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from playsafe.metrics import Measure
 from playsafe.results.numbers import Stat
 from playsafe.statistics import Interval
+from playsafe.visible import straight
 
 DASH = "–"  # shown where nothing was measured
 PERCENT = ("share", "change")  # units shown in hundredths
@@ -17,10 +18,19 @@ PERCENT = ("share", "change")  # units shown in hundredths
 
 def embedded_json(value: Any) -> str:
     """JSON that no HTML parser can leave: no <, >, & and no line separators of JavaScript."""
-    raw = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    raw = json.dumps(_seen(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for character in "<>&\u2028\u2029":
         raw = raw.replace(character, f"\\u{ord(character):04x}")
     return raw
+
+
+def _seen(value: Any) -> Any:
+    """A value whose texts turn nothing round (see `straight`)."""
+    if isinstance(value, str):
+        return straight(value)
+    if isinstance(value, dict):
+        return {_seen(key): _seen(one) for key, one in value.items()}
+    return [_seen(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def label(value: object, limit: int = 28) -> str:
