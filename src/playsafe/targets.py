@@ -223,7 +223,9 @@ class Recorded:
     def likelihoods(self, prompts: Sequence[Prompt], system: str | None) -> None:
         """Recorded replies have no model."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        self.by_text.clear()
+        self.by_id.clear()
 
 
 def _turns(messages: Sequence[Message], system: str | None) -> list[dict[str, str]]:

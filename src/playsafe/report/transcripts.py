@@ -122,8 +122,9 @@ def _outcomes(
     place = (run.path.as_posix(), key)
     if place in known:
         return known[place]
-    verdicts = run.verdicts(key, judges[0]) if judges else {}
-    told: dict[str, str | None] = {item: verdict.outcome for item, verdict in verdicts.items()}
+    told: dict[str, str | None] = {}
+    if judges:
+        told = {item: verdict.outcome for item, verdict in run.verdicts(key, judges[0]).items()}
     found = {item: told.get(item) for item in run.completions(key)}
     if run.method == BASE and run.role is None:
         known[place] = found
