@@ -266,3 +266,17 @@ def test_an_audit_without_roles_has_no_voice(tmp_path: Path) -> None:
     runs = load(write_audit(tmp_path))
     rows = {row[0]: row[1:] for row in headline_rows(Headline(Numbers(runs)))}
     assert rows["old"][:2] == ["90.0\u00a0% [76.9,\u00a096.0] n\u00a0=\u00a040", "–"]
+
+
+def test_weights_of_many_prompts_are_drawn_in_parts_and_stay_the_same() -> None:
+    """Against one matrix of all draws, as the formula has it: two sets of prompts, one of them twice."""
+    rng = np.random.default_rng(5)
+    tables = [(rng.random((3, P)) < 0.4).astype(float) for P in (2_000, 700, 2_000)]
+    parts = [Count(t, np.ones_like(t), name) for t, name in zip(tables, ("a", "b", "a"), strict=True)]
+    draw = np.random.default_rng(9)
+    rows_DR, *prompts = (draw.multinomial(n, [1 / n] * n, 400).astype(float) for n in (3, 2_000, 700))
+    weights = dict(zip("ab", prompts, strict=True))
+    hits, counted = (
+        [((rows_DR @ part[side]) * weights[part.prompts]).sum(axis=1) for part in parts] for side in (0, 1)
+    )
+    assert np.array_equal(redrawn(parts, np.random.default_rng(9), 400), np.array(hits) / np.array(counted))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from playsafe import statistics as s
-from playsafe.statistics import shares
+from playsafe.statistics import means, shares
 
 Z2 = s.Z95**2
 
@@ -361,3 +362,16 @@ def test_beta_quantile() -> None:
             x = s.beta_quantile(p, a, b)
             assert s.beta_share(x, a, b) == pytest.approx(p, rel=1e-8)
             assert s.beta_quantile(1 - p, b, a) == pytest.approx(1 - x, rel=1e-6)
+
+
+def test_a_bootstrap_of_many_items_draws_the_same_in_parts_that_stay_small() -> None:
+    """All draws of 20,000 items at once would be 640 MB; in parts they are the very numbers of one matrix."""
+    values_N = np.random.default_rng(1).normal(size=20_000)
+    rng = np.random.default_rng(0)
+    whole = values_N[rng.integers(0, values_N.size, (60, values_N.size))].sum(axis=1)
+    assert np.array_equal(means._redrawn(values_N, 60, np.random.default_rng(0)), whole)
+    tracemalloc.start()
+    s.bootstrap_mean(values_N.tolist(), replicates=500)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 16 * 8 * s.AT_ONCE

@@ -41,7 +41,7 @@ class Pair(NamedTuple):
     @property
     def answered_TKK(self) -> np.ndarray:
         """The same replies in two classes: answered or not."""
-        side_K2 = np.eye(2, dtype=int)[ANSWERED[:VALUES].astype(int)]
+        side_K2 = np.eye(2, dtype=self.counts_TKK.dtype)[ANSWERED[:VALUES].astype(int)]
         return np.asarray(side_K2.T @ self.counts_TKK @ side_K2)
 
 
@@ -62,7 +62,7 @@ def pairs(numbers: Numbers) -> list[Pair]:
             asked = [name for replies in every for name in replies.ids]
             trials = numbers.values.trials(numbers.runs.every, key, asked)
             trial_P = numbered(trials)
-            counts = np.zeros((len({*trials}), VALUES, VALUES), dtype=int)
+            counts = np.zeros((len({*trials}), VALUES, VALUES), dtype=np.int32)
             places = np.split(trial_P, np.cumsum([len(replies.ids) for replies in every])[:-1])
             for replies, place_P in zip(every, places, strict=True):
                 if a in replies.codes and b in replies.codes:

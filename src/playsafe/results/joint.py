@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from playsafe.statistics import Interval, effective, paired_bootstrap, wilson
+from playsafe.statistics import AT_ONCE, Interval, effective, paired_bootstrap, wilson
 
 REPLICATES = 2000
 STEP = 1e-6  # of the numerical slopes
@@ -80,16 +80,18 @@ def joint_interval(
 def redrawn(counts: Sequence[Count], rng: np.random.Generator, replicates: int) -> np.ndarray:
     """Shares × draws. One draw of rows for all, one of prompts for each set of prompts."""
     rows_DR = _weights(counts[0].hits_RP.shape[0], rng, replicates)
-    prompts_DP = {}
-    for count in counts:
-        if count.prompts not in prompts_DP:
-            prompts_DP[count.prompts] = _weights(count.hits_RP.shape[1], rng, replicates)
-    sums = [
-        [((rows_DR @ table_RP) * prompts_DP[count.prompts]).sum(axis=1) for table_RP in count[:2]]
-        for count in counts
-    ]
+    sums_SD = np.zeros((2, len(counts), replicates))
+    for prompts in dict.fromkeys(count.prompts for count in counts):
+        asked = [(place, count) for place, count in enumerate(counts) if count.prompts == prompts]
+        P = asked[0][1].hits_RP.shape[1]
+        many = max(1, AT_ONCE // P)
+        for some in (slice(start, min(start + many, replicates)) for start in range(0, replicates, many)):
+            prompts_DP = _weights(P, rng, some.stop - some.start)
+            for place, count in asked:
+                for side, table_RP in enumerate(count[:2]):
+                    sums_SD[side, place, some] = ((rows_DR[some] @ table_RP) * prompts_DP).sum(axis=1)
     with np.errstate(invalid="ignore"):
-        return np.array([hits_D / counted_D for hits_D, counted_D in sums])
+        return np.asarray(sums_SD[0] / sums_SD[1])
 
 
 def _weights(units: int, rng: np.random.Generator, replicates: int) -> np.ndarray:

@@ -9,6 +9,7 @@ knows its numbers are shares cuts a mean's interval to 0..1.
 from __future__ import annotations
 
 from playsafe.statistics.means import (
+    AT_ONCE,
     bootstrap_mean,
     by_trial,
     numbered,
@@ -39,6 +40,7 @@ from playsafe.statistics.shares import (
 )
 
 __all__ = [
+    "AT_ONCE",
     "Z95",
     "Interval",
     "beta_quantile",

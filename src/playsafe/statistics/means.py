@@ -11,6 +11,8 @@ import numpy as np
 from playsafe.statistics.quantiles import t_quantile
 from playsafe.statistics.shares import Interval
 
+AT_ONCE = 1 << 18  # numbers that are drawn together
+
 
 def bootstrap_mean(
     values: Sequence[float],
@@ -150,5 +152,9 @@ def _student(units: int) -> float:
 
 
 def _redrawn(parts_N: np.ndarray, replicates: int, rng: np.random.Generator) -> np.ndarray:
-    """Deviations of the mean when its units are redrawn with replacement."""
-    return parts_N[rng.integers(0, parts_N.size, (replicates, parts_N.size))].sum(axis=1)
+    """Deviations of the mean when its units are redrawn with replacement; so many draws at a time that the
+    chosen units take no more memory than `AT_ONCE` numbers."""
+    N = parts_N.size
+    many = max(1, AT_ONCE // N)
+    counts = [min(many, replicates - start) for start in range(0, replicates, many)]
+    return np.concatenate([parts_N[rng.integers(0, N, (D, N))].sum(axis=1) for D in counts])

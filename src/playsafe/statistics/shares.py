@@ -101,8 +101,8 @@ def cohen_kappa(table: Sequence[Sequence[int]] | np.ndarray) -> Interval:
     between requests leaves of them. NaN where both judges gave every item the same label: chance agreement is
     1 and kappa 0/0. Raises ValueError for an empty or malformed table.
     """
-    every = np.asarray(table, dtype=float)
-    counts_KK = every.sum(axis=0) if every.ndim == 3 else every
+    every = np.asarray(table)
+    counts_KK = np.asarray(every.sum(axis=0) if every.ndim == 3 else every, dtype=float)
     if counts_KK.ndim != 2 or len(set(counts_KK.shape)) != 1 or (counts_KK < 0).any() or not counts_KK.sum():
         raise ValueError("kappa needs a square table of counts with at least one item")
     used = counts_KK.sum(axis=0) + counts_KK.sum(axis=1) > 0
@@ -111,7 +111,7 @@ def cohen_kappa(table: Sequence[Sequence[int]] | np.ndarray) -> Interval:
     counts_KK = counts_KK[np.ix_(used, used)]
     value, _ = _kappa(counts_KK)
     if every.ndim == 3:
-        counts_KK = counts_KK / _design_effect(every[:, used][:, :, used])
+        counts_KK = counts_KK / _design_effect(np.asarray(every[:, used][:, :, used], dtype=float))
     near, error = _kappa(counts_KK + 1 / counts_KK.size)
     centre, half = math.atanh(near), Z95 * error / (1 - near * near)
     return Interval(value, min(value, math.tanh(centre - half)), max(value, math.tanh(centre + half)))
