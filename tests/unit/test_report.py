@@ -14,7 +14,7 @@ from test_report_study import HOSTILE, RICH, ROLES, TALK, Plan, write_jsonl, wri
 
 from playsafe.report import summary_table, write_page
 from playsafe.report.text import embedded_json, label
-from playsafe.report.transcripts import PER_SET, transcripts
+from playsafe.report.transcripts import PER_SET, _read, transcripts
 from playsafe.results import load
 from playsafe.rundir import read_jsonl
 
@@ -123,6 +123,14 @@ def test_transcripts_put_the_turned_ones_first_and_stay_few(root: Path) -> None:
     assert found["prompts"][items[0]["prompt"]]["id"] == "harmful:11"
     replies = [found["replies"][place] for place in items[0]["replies"]]
     assert [reply["verdicts"][0][0] for reply in replies] == ["refuse", "comply", "refuse"]
+
+
+def test_of_replies_that_are_not_shown_nothing_is_held_but_what_they_do(root: Path) -> None:
+    run = load(root).runs("Skarn", "sft", "harmful")[0]
+    found = _read(run, "harmful", run.judges, ["harmful:3", "harmful:11"])
+    for held in (found.completions, found.voices, *found.verdicts):
+        assert set(held) == {"harmful:3", "harmful:11"}
+    assert len(run.completions("harmful")) > 2
 
 
 def test_a_reply_has_every_verdict_its_voice_and_the_text_behind_a_cipher(root: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -31,14 +32,16 @@ from playsafe.results.load import NO_ROLE, StudyRuns, load
 from playsafe.results.numbers import Numbers
 from playsafe.rundir import write_json, write_text
 
+_ENDS = re.compile("</script|<!--", re.IGNORECASE)
+_HALF = re.compile("[\ud800-\udfff]")
+
 
 def write_page(root: Path) -> Path:
     """Write `<root>/report.html` from the finished runs under `root`, and gate.json where there are gates."""
     path, runs = Path(root) / "report.html", load(root)
     if (gates := gate_json(runs)) is not None:
         write_json(Path(root) / "gate.json", gates)
-    page = build_page(runs)
-    write_text(path, page.encode("utf-8", "replace").decode("utf-8"))  # half a surrogate pair has no bytes
+    write_text(path, _HALF.sub("?", build_page(runs)))  # half a surrogate pair has no bytes
     return path
 
 
@@ -66,7 +69,7 @@ def build_page(runs: StudyRuns) -> str:
         head=_header(numbers),
         hashes=[_hash(script) for script in scripts],
         style=Markup(_asset("page.css")),
-        scripts=[Markup(script) for script in scripts],
+        scripts=scripts,
         data=Markup(embedded_json(data)),
     )  # fmt: skip
 
@@ -90,11 +93,11 @@ def _asset(name: str) -> str:
     return (resources.files("playsafe.report") / name).read_text(encoding="utf-8")
 
 
-def _inline(script: str) -> str:
+def _inline(script: str) -> Markup:
     """A script of ours or of Plotly's, which must not end its own element."""
-    if "</script" in script.lower() or "<!--" in script:
+    if _ENDS.search(script):  # without a copy of megabytes in lower case
         raise ValueError("a script holds text that ends or hides its element")
-    return script
+    return Markup(script)
 
 
 def _hash(script: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 from playsafe.metrics import SAFE, UNSAFE
 from playsafe.records import Completion, Verdict, Voice
@@ -18,6 +19,7 @@ PER_SET = 40  # prompts per role and suite
 PER_PAGE = 6000  # prompts in all; many roles and suites get fewer each
 FEWEST = 3
 LONGEST = 1500  # characters of one text
+Value = TypeVar("Value")
 
 
 class Answers(NamedTuple):
@@ -52,19 +54,19 @@ def transcripts(runs: StudyRuns) -> dict[str, Any]:
     methods = [*([BASE] if runs.base else []), *runs.methods]
     suites = [(key, kind) for kind in KINDS for key in runs.keys(kind)]
     limit = max(FEWEST, min(PER_SET, PER_PAGE // max(1, len(runs.roles) * len(suites))))
-    known: dict[tuple[str, str], Answers] = {}  # of the aligned model, which may be one for all roles
+    known: dict[tuple[str, str], dict[str, str | None]] = {}  # the aligned model may be one for all roles
     prompts, replies = Pool(), Pool()
     items: list[dict[str, Any]] = []
     for r, role in enumerate(runs.roles):
         for s, (key, kind) in enumerate(suites):
             cells = [next(iter(runs.runs(role, method, key)), None) for method in methods]
-            answers = [_read(cell, key, runs.judges, known) for cell in cells]
-            texts: dict[str, dict[str, Any]] = next((t for c in cells if c and (t := c.prompts(key))), {})
+            told = [_outcomes(cell, key, runs.judges, known) for cell in cells]
             first = methods.index(sft) if (sft := runs.first_method("sft")) else None
-            turned = {
-                item: _turned(answers, item, kind, first) for one in answers for item in one.completions
-            }
-            for item in sorted(turned, key=lambda item: (turned[item], natural(item)))[:limit]:
+            turned = {item: _turned(told, item, kind, first) for one in told for item in one}
+            chosen = sorted(turned, key=lambda item: (turned[item], natural(item)))[:limit]
+            answers = [_read(cell, key, runs.judges, chosen) for cell in cells]
+            texts = next((t for c in cells if c and (t := _prompts(c, key, chosen))), {})
+            for item in chosen:
                 shown = [reply_of(*_one(one, item), role) for one in answers]
                 items.append(
                     {
@@ -111,16 +113,42 @@ def reply_of(
     return found
 
 
-def _read(run: Run | None, key: str, judges: Sequence[str], known: dict[tuple[str, str], Answers]) -> Answers:
+def _outcomes(
+    run: Run | None, key: str, judges: Sequence[str], known: dict[tuple[str, str], dict[str, str | None]]
+) -> dict[str, str | None]:
+    """What each reply of a run does, by the first judge: all that is held of those that are not shown."""
     if run is None:
-        return Answers({}, [{} for _ in judges], {})
+        return {}
     place = (run.path.as_posix(), key)
     if place in known:
         return known[place]
-    found = Answers(run.completions(key), [run.verdicts(key, judge) for judge in judges], run.voices(key))
+    told: dict[str, str | None] = {}
+    if judges:
+        told = {item: verdict.outcome for item, verdict in run.verdicts(key, judges[0]).items()}
+    found = {item: told.get(item) for item in run.completions(key)}
     if run.method == BASE and run.role is None:
         known[place] = found
     return found
+
+
+def _read(run: Run | None, key: str, judges: Sequence[str], items: Collection[str]) -> Answers:
+    """What a run left of these replies."""
+    if run is None:
+        return Answers({}, [{} for _ in judges], {})
+    wanted = frozenset(items)
+    return Answers(
+        _only(wanted, run.completions(key)),
+        [_only(wanted, run.verdicts(key, judge)) for judge in judges],
+        _only(wanted, run.voices(key)),
+    )
+
+
+def _prompts(run: Run, key: str, items: Collection[str]) -> dict[str, dict[str, Any]]:
+    return _only(frozenset(items), run.prompts(key))
+
+
+def _only(wanted: Collection[str], found: dict[str, Value]) -> dict[str, Value]:
+    return {item: value for item, value in found.items() if item in wanted}
 
 
 def _one(answers: Answers, item: str) -> tuple[Completion | None, list[Verdict | None], Voice | None]:
@@ -128,15 +156,14 @@ def _one(answers: Answers, item: str) -> tuple[Completion | None, list[Verdict |
     return answers.completions.get(item), by_judge, answers.voices.get(item)
 
 
-def _turned(found: list[Answers], item: str, kind: str, first: int | None) -> int:
+def _turned(told: Sequence[Mapping[str, str | None]], item: str, kind: str, first: int | None) -> int:
     """0: plain fine-tuning turned a right answer of the aligned model wrong, by the first judge; 1: another
-    method did; 2: none. found: by method, the aligned model first. first: plain fine-tuning's place, None
-    where every method counts alike."""
-    if kind in ("references", "task") or len(found) < 2 or not found[0].verdicts:
+    method did; 2: none. told: outcomes by method, the aligned model first. first: plain fine-tuning's place,
+    None where every method counts alike."""
+    if kind in ("references", "task") or len(told) < 2:
         return 2
     right, wrong = (SAFE, UNSAFE) if kind == "harmful" else ({"comply"}, {"refuse", "lecture"})
-    given = [answers.verdicts[0].get(item) for answers in found]
-    outcomes = [verdict and verdict.outcome for verdict in given]
+    outcomes = [one.get(item) for one in told]
     if outcomes[0] not in right:
         return 2
     some = any(outcome in wrong for outcome in outcomes[1:])
@@ -154,14 +181,17 @@ def disagreements(numbers: Numbers) -> dict[str, Any]:
     """{"total", "judges", "suites", "items"}, as transcripts; each file is read once."""
     runs, asked = numbers.runs, agreement.keys(numbers)
     chosen, total = agreement.apart(numbers)
-    read: dict[tuple[str, str], Answers] = {}
-    texts: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    wanted: dict[tuple[Path, str], list[str]] = {}
+    for one in chosen:
+        wanted.setdefault((one.run.path, one.key), []).append(one.item)
+    read: dict[tuple[Path, str], Answers] = {}
+    texts: dict[tuple[Path, str], dict[str, dict[str, Any]]] = {}
     items = []
     for one in chosen:
-        place = (one.run.path.as_posix(), one.key)
+        place = (one.run.path, one.key)
         if place not in read:
-            read[place] = _read(one.run, one.key, runs.judges, {})
-            texts[place] = one.run.prompts(one.key)
+            read[place] = _read(one.run, one.key, runs.judges, wanted[place])
+            texts[place] = _prompts(one.run, one.key, wanted[place])
         completion, verdicts, _ = _one(read[place], one.item)
         items.append(
             {
