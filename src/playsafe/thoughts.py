@@ -171,10 +171,14 @@ def _channels(text: str) -> tuple[str, str | None]:
 
 
 def _body(message: str) -> str:
+    """A message without the tokens that end it, of which a reply may hold any number."""
     message = message.strip()
-    while end := _TURN_END.search(message, max(0, len(message) - _INDENT)):
-        message = message[: end.start()].rstrip()
-    return message
+    end = len(message)
+    while last := _TURN_END.search(message, max(0, end - _INDENT), end):
+        end = last.start()
+        while end and message[end - 1].isspace():
+            end -= 1
+    return message[:end]
 
 
 def _joined(thoughts: Sequence[str]) -> str:

@@ -150,3 +150,10 @@ def test_hostile_tags_stay_fast() -> None:
     assert split_thought("<think></think>" * 20_000 + "yes")[1] is None
     assert split_thought("<|channel|>" * 20_000)[1] is None
     assert split_thought("\n" * 200_000 + "</think>\nyes") == ("", "yes")
+
+
+def test_any_number_of_tokens_may_end_a_message() -> None:
+    """A message copied anew for each of these tokens would be some 70 GB of copies."""
+    reply = "<|channel|>analysis<|message|>So.<|end|><|start|>assistant<|channel|>final<|message|>Aye.\n"
+    assert split_thought(reply + "<|end|> \n" * 110_000) == ("So.", "Aye.")
+    assert split_thought(reply + "<|end|>" * 2 + "x<|end|>") == ("So.", "Aye.\n<|end|><|end|>x")

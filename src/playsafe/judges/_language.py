@@ -49,10 +49,11 @@ def telling(text: str) -> bool:
 
 def readable(text: str) -> bool:
     """Whether most letters are Latin and a longer text has the small words of one of the languages."""
-    letters = [c for c in text if c.isalpha()]
-    latin = sum(c.isascii() or unicodedata.name(c, "").startswith("LATIN") for c in letters)
-    if 2 * latin < len(letters):
-        return False
+    if not text.isascii():
+        letters = [c for c in text if c.isalpha()]
+        latin = sum(c.isascii() or unicodedata.name(c, "").startswith("LATIN") for c in letters)
+        if 2 * latin < len(letters):
+            return False
     words = [m.group().lower() for m in _WORD.finditer(text)]
     if len(words) < FEWEST_WORDS:
         return True
