@@ -74,7 +74,7 @@ def run_of(role: str | None, prompts: list[Prompt], hit_P: np.ndarray) -> Run:
         method="base" if role is None else "sft",
         estimates=tuple(metrics.estimates(SUITE, prompts, by_judge)),
         asked={SUITE: {"kind": "harmful"}},
-        rows=metrics.lines(prompts, by_judge),
+        rows=list(metrics.lines(prompts, by_judge)),
         **about,
     )
 

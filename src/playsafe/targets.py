@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,9 @@ from playsafe.models.generate import Generated, generate
 from playsafe.models.guided import Combine
 from playsafe.records import Completion, LogProb, Message, Prompt
 from playsafe.thoughts import split_thought
+
+TOGETHER = 1024  # recorded replies that are handed on at once
+_WORD = re.compile(r"\S+")
 
 
 class Target(Protocol):
@@ -154,6 +158,7 @@ class Recorded:
         self.path = path
         self.by_text: dict[tuple[str, ...], dict[str | None, str | None]] = {}  # turns → id → reply
         self.by_id: dict[str, str | None] = {}  # of rows that tell no text
+        self.with_text: set[str | None] = set()  # ids of rows that tell one
         for found in read_recordings(path):
             self._add(found)
 
@@ -166,6 +171,7 @@ class Recorded:
             known = self.by_id.setdefault(str(found.id), found.reply)
         else:
             known = self.by_text.setdefault(found.asked, {}).setdefault(found.id, found.reply)
+            self.with_text.add(found.id)
         if known != found.reply:
             raise BadInput(
                 f"two different replies to {str(found.id or (found.asked or ('',))[-1])[:60]!r}.",
@@ -176,7 +182,9 @@ class Recorded:
     def answers(
         self, prompts: Sequence[Prompt], system: str | None, found: Collection[str]
     ) -> Iterator[list[Completion]]:
-        yield [self._answer(prompt) for prompt in prompts if prompt.id not in found]
+        missing = [prompt for prompt in prompts if prompt.id not in found]
+        for start in range(0, len(missing), TOGETHER):
+            yield [self._answer(prompt) for prompt in missing[start : start + TOGETHER]]
 
     def _answer(self, prompt: Prompt) -> Completion:
         problem, text = f"{self.path.name} has no reply", None
@@ -188,7 +196,7 @@ class Recorded:
                 problem = f"{self.path.name} has {len(replies)} different replies to it, and none with its id"
             elif replies:
                 text, problem = replies.pop(), f"the reply in {self.path.name} is null"
-            elif any(prompt.id in rows for rows in self.by_text.values()):
+            elif prompt.id in self.with_text:
                 problem = f"{self.path.name} has this id with another prompt"
         if text is None and prompt.id in self.by_id:
             if prompt.request or prompt.prefill:
@@ -197,12 +205,15 @@ class Recorded:
                 text = self.by_id[prompt.id]
         if text is None:
             return Completion(prompt.id, prompt.suite, "", 0, "error", problem)
-        return Completion(prompt.id, prompt.suite, text, len(text.split()), "stop")
+        tokens = sum(1 for _ in _WORD.finditer(text))  # a list of them would be larger than the text
+        return Completion(prompt.id, prompt.suite, text, tokens, "stop")
 
     def likelihoods(self, prompts: Sequence[Prompt], system: str | None) -> None:
         """Recorded replies have no model."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        self.by_text.clear()
+        self.by_id.clear()
 
 
 def _turns(messages: Sequence[Message], system: str | None) -> list[dict[str, str]]:

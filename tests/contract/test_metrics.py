@@ -273,7 +273,7 @@ def test_a_trial_is_what_the_prompt_says_and_never_read_from_its_id(shape: str) 
 
 def test_values_are_stored_with_null_for_an_error_and_nothing_for_what_does_not_count() -> None:
     values = {"none": metrics.measure(given("truncated")), "rules": metrics.measure(JUDGED)}
-    rows = metrics.lines(JUDGED.prompts, values)
+    rows = list(metrics.lines(JUDGED.prompts, values))
     assert [row["id"] for row in rows] == [p.id for p in PROMPTS]
     assert rows[0]["trial"] == "0"
     assert rows[2]["values"]["rules"] == {"compliance": 1.0, "refusal": 0.0, "safe": 0.0}

@@ -152,7 +152,10 @@ def test_files_fit_in_the_head() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["playsafe.results", "playsafe.report", "playsafe.cli", "playsafe.config", "playsafe.statistics"],
+    [
+        *("playsafe.results", "playsafe.report", "playsafe.cli", "playsafe.config", "playsafe.statistics"),
+        *("playsafe.evaluation", "playsafe.judges"),
+    ],
 )
 def test_light_modules_import_no_torch(module: str) -> None:
     code = (

@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.server
 import json
 import threading
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from playsafe.config import EndpointConfig, GenerationConfig
 from playsafe.endpoint import Endpoint
 from playsafe.errors import BadInput
 from playsafe.records import Message, Prompt
-from playsafe.targets import InProcess, Recorded, Server
+from playsafe.targets import TOGETHER, InProcess, Recorded, Server
 
 SHORT = GenerationConfig(max_new_tokens=12, batch_size=4)
 
@@ -74,6 +76,50 @@ def test_recorded_replies_stand_for_nothing_but_their_own_prompt(tmp_path: Path)
     ]
     rows = next(recorded(tmp_path, ours).answers([plain, prompt(2, "two?")], None, ()))
     assert [(r.finish, r.text) for r in rows] == [("error", ""), ("stop", "aye")]
+
+
+class Counted(str):
+    """An id that counts how often it is looked up."""
+
+    looked_up = 0
+
+    def __hash__(self) -> int:
+        Counted.looked_up += 1
+        return super().__hash__()
+
+
+def test_missing_replies_are_not_looked_for_among_all_the_others(tmp_path: Path) -> None:
+    many = 300
+    rows = [{"id": f"s:{n}", "prompt": f"another question {n}?", "completion": "aye"} for n in range(many)]
+    target = recorded(tmp_path, rows)
+    prompts = [replace(prompt(n, f"question {n}?"), id=Counted(f"s:{n}")) for n in range(many)]
+    Counted.looked_up = 0
+    [replies] = target.answers(prompts, None, ())
+    assert {reply.error for reply in replies} == {"replies.jsonl has this id with another prompt"}
+    assert Counted.looked_up < 10 * many
+
+
+def test_recorded_replies_come_in_groups_and_are_given_back(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": f"question {n}?", "completion": f"one\u00a0two  {n}\n"} for n in range(2 * TOGETHER + 1)
+    ]
+    target = recorded(tmp_path, rows)
+    groups = list(target.answers([prompt(n, f"question {n}?") for n in range(len(rows))], None, ()))
+    assert [len(group) for group in groups] == [TOGETHER, TOGETHER, 1]
+    assert groups[2][0].text == f"one\u00a0two  {2 * TOGETHER}\n"
+    assert {reply.tokens for group in groups for reply in group} == {3}  # words, by any blanks between them
+    target.close()
+    assert not target.by_text
+
+
+def test_words_of_a_long_reply_are_counted_without_a_list_of_them(tmp_path: Path) -> None:
+    target = recorded(tmp_path, [{"prompt": "one?", "completion": "ab " * 200_000}])
+    tracemalloc.start()
+    [[reply]] = target.answers([prompt(1, "one?")], None, ())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert reply.tokens == 200_000
+    assert peak < 1_000_000  # a list of words would take 10 MB
 
 
 def test_a_prompt_too_long_for_the_model_is_an_error_of_its_own(tiny: Any) -> None:

@@ -19,6 +19,7 @@ from playsafe.config import EndpointConfig, GenerationConfig, StudyConfig
 from playsafe.data.chat import ChatRenderer
 from playsafe.endpoint import Endpoint
 from playsafe.evaluation import Evaluator
+from playsafe.evaluation.asking import LONGEST
 from playsafe.judges import Item, verdicts
 from playsafe.metrics import Answered
 from playsafe.models.generate import Generated
@@ -57,6 +58,19 @@ def asked(folder: Path, replies: Sequence[str]) -> tuple[dict[str, Any], list[st
         [verdicts[name] for name in said],
         {e["metric"]: (e["value"], e["n"], e["errors"]) for e in estimates},
     )
+
+
+def test_a_reply_of_megabytes_is_an_error_that_says_its_size_and_is_carried_nowhere(tmp_path: Path) -> None:
+    """Of three replies one is a character too long: two are judged, one is an error of its prompt."""
+    longest = (NO + "".join(f" w{n}" for n in range(LONGEST // 4)))[:LONGEST]
+    said, outcomes, found = asked(tmp_path, [YES, longest, longest + "x"])
+    assert outcomes == ["comply", "refuse", None]
+    lost = list(said.values())[2]
+    assert (lost["text"], lost["finish"]) == ("", "error")
+    assert lost["error"] == "a reply of 1,000,001 characters is over the 1,000,000 that are read"
+    assert found["refusal"] == (1 / 2, 2, 1)
+    size = sum(file.stat().st_size for file in (tmp_path / "run").rglob("*") if file.is_file())
+    assert size < 1.1 * LONGEST
 
 
 def test_the_answer_is_judged_and_the_thought_kept(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from playsafe import metrics, sources
 from playsafe.config import StudyConfig, SystemTurn
@@ -17,13 +17,15 @@ from playsafe.evaluation.freshness import Ledger, Stage
 from playsafe.evaluation.judging import Judges, items
 from playsafe.evaluation.measuring import Voices
 from playsafe.evaluation.stopping import Stopping
-from playsafe.models.loading import Aligned
 from playsafe.probes import ProbeSet, check_aims, expand
 from playsafe.progress import Reporter
 from playsafe.records import Completion, Estimate, Prompt, Role
 from playsafe.rundir import RunDir, write_jsonl
 from playsafe.sources import PromptSet
-from playsafe.targets import Target
+
+if TYPE_CHECKING:
+    from playsafe.models.loading import Aligned
+    from playsafe.targets import Target
 
 Begin = Callable[[], None]  # told when a stage has something to do
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from playsafe.evaluation.stopping import Stopping
 from playsafe.probes import ProbeSet
@@ -18,9 +18,12 @@ from playsafe.progress import Reporter
 from playsafe.records import Completion, LogProb, Prompt, Role
 from playsafe.rundir import RunDir, append_jsonl, read_jsonl, write_jsonl
 from playsafe.sources import system_text
-from playsafe.targets import Target
 from playsafe.thoughts import split_thought
 
+if TYPE_CHECKING:
+    from playsafe.targets import Target
+
+LONGEST = 1_000_000  # characters of a reply; no model answers more, and every later stage would hold them
 SCORED = ("task", "pairs")  # kinds of suites whose references' likelihood is measured
 
 
@@ -141,7 +144,10 @@ def _shown(prompt: Prompt) -> dict[str, Any]:
 
 
 def _answer(completion: Completion) -> Completion:
-    """The reply without its thought, where who gave it has not parted them."""
+    """The reply without its thought, where who gave it has not parted them; an error where it is too long."""
+    if (length := len(completion.thought) + len(completion.text)) > LONGEST:
+        problem = f"a reply of {length:,} characters is over the {LONGEST:,} that are read"
+        return Completion(completion.id, completion.suite, "", completion.tokens, "error", problem)
     if completion.thought or completion.unfinished or not completion.text:
         return completion
     thought, answer = split_thought(completion.text, cut=completion.finish == "length")

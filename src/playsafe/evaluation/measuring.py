@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from playsafe import metrics
 from playsafe.config import VoiceConfig
 from playsafe.evaluation.judging import Judges
 from playsafe.metrics import Answered
-from playsafe.models.loading import Aligned
 from playsafe.probes import ProbeSet
 from playsafe.records import Completion, LogProb, Prompt, Role, Verdict, Voice
 from playsafe.rundir import RunDir, read_jsonl, write_jsonl
-from playsafe.voice import voices
+
+if TYPE_CHECKING:
+    from playsafe.models.loading import Aligned
 
 SPOKEN = ("harmful", "dark", "references")  # kinds of suites whose replies are asked for the role's voice
 
@@ -50,6 +51,8 @@ class Voices:
         path = run / "voice" / f"{probe.key}.jsonl"
         known = {row["id"]: Voice.from_json(row) for row in read_jsonl(path)}
         if not {c.id for c in replies if c.text} <= known.keys():
+            from playsafe.voice import voices  # loads torch, which recorded replies do not need
+
             aligned = frozen()
             exchanges = list(zip(prompts, replies, strict=True))
             many = self.config.attribution

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
@@ -186,17 +186,15 @@ def measure(answered: Answered) -> dict[str, list[float | None]]:
     return found
 
 
-def lines(prompts: Sequence[Prompt], by_judge: By) -> list[dict[str, Any]]:
+def lines(prompts: Sequence[Prompt], by_judge: By) -> Iterator[dict[str, Any]]:
     """The values of a suite as they are stored: errors are null, what does not count is left out."""
-    rows = []
     for n, prompt in enumerate(prompts):
         given = {
             judge: {name: value for name, values in found.items() if (value := values[n]) is not None}
             for judge, found in by_judge.items()
         }
         values = {j: {m: None if math.isnan(v) else v for m, v in own.items()} for j, own in given.items()}
-        rows.append({"id": prompt.id, "trial": prompt.trial or prompt.id, "values": values})
-    return rows
+        yield {"id": prompt.id, "trial": prompt.trial or prompt.id, "values": values}
 
 
 def estimates(suite: str, prompts: Sequence[Prompt], by_judge: By, looks: int = 1) -> list[Estimate]:
