@@ -32,3 +32,4 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/ce_kl_loss.py --out benchmarks/results/ce_kl_loss.json
 	$(BIN)/python benchmarks/rds_scoring.py --rows 48 --out benchmarks/results/rds_scoring.json
 	$(BIN)/python benchmarks/adapters_one_pass.py --out benchmarks/results/adapters_one_pass.json
+	$(BIN)/python benchmarks/recorded_replies.py --out benchmarks/results/recorded_replies.json
