@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from playsafe.models.loading import Aligned
     from playsafe.targets import Target
 
-if TYPE_CHECKING:
-    from playsafe.models.loading import Aligned
-
 Begin = Callable[[], None]  # told when a stage has something to do
 
 
