@@ -246,7 +246,10 @@ EXEMPT = {  # not to be had here, or another way of saying what is walked
     *(f"{E}.generation.seed", f"{E}.stop_early", "arms.train.name", "arms.train.label", "arms.train.options"),
     *("arms.edit.name", "arms.edit.label", "arms.decode.name", "arms.decode.label"),
     # of a server: tests/cli/test_endpoint.py
-    *(f"targets.endpoint.{key}" for key in ("base_url", "model", "api_key_env", "concurrency", "retries")),
+    *(
+        f"targets.endpoint.{key}"
+        for key in ("base_url", "model", "api_key_env", "concurrency", "retries", "plain_http")
+    ),
     *(f"targets.endpoint.{key}" for key in ("timeout", "max_requests")),
 }
 

@@ -47,6 +47,9 @@ def watched(directory: Path) -> Iterator[None]:
     """Writes below a directory are refused from the moment on that it was deleted or replaced: what is
     written into a new one of its name would belong to nothing."""
     directory = directory.absolute()
+    if not directory.is_dir():  # nobody works in it yet
+        yield
+        return
     before = _watched.get(directory)
     _watched[directory] = directory.stat()
     try:
