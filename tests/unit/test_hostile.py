@@ -213,7 +213,7 @@ def _renamed(summary: dict[str, Any], name: str) -> None:
     ],
 )
 def test_a_summary_of_somebody_elses_making(tmp_path: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    write_study(tmp_path)
+    write_study(tmp_path, steps=2)
     path = next(tmp_path.rglob("base/summary.json"))
     summary = read_json(path)
     change(summary)
