@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 SHORTEST = 6  # characters; "none" or "EMPTY" is no secret, and would be cut out of ordinary words
 MARK = "[key]"
-_told: dict[str, None] = {}  # every spelling of the keys that this process read, longest first
+_told: list[str] = []  # every spelling of the keys that this process read, longest first
 
 
 def read(variable: str) -> str | None:
@@ -24,9 +24,7 @@ def read(variable: str) -> str | None:
         escaped = json.dumps(key)[1:-1]
         spellings = {key, escaped, html.escape(key), quote(key, safe=""), repr(key)[1:-1]}
         spellings.add(base64.b64encode(key.encode()).decode())
-        _told.update(dict.fromkeys(spellings))
-        for spelling in sorted(_told, key=len, reverse=True):
-            _told[spelling] = _told.pop(spelling)
+        _told[:] = sorted({*_told, *spellings}, key=len, reverse=True)
     return key or None
 
 

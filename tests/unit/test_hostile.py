@@ -16,18 +16,24 @@ from typing import Any
 import pytest
 from test_report_study import write_study
 
-from conftest import playsafe
+from conftest import playsafe, random_model
+from playsafe import methods
 from playsafe.cli import app as cli
 from playsafe.cli.screen import Screen, clean
-from playsafe.config import ModelConfig, load_study
+from playsafe.config import LoraSettings, ModelConfig, load_study
 from playsafe.data.files import parse_json, read_rows
 from playsafe.errors import BadInput, SystemFault
+from playsafe.evaluation.freshness import Ledger
 from playsafe.limits import limited
 from playsafe.models.adapters import check_adapter, refuse_endless
 from playsafe.models.loading import load_aligned
+from playsafe.report import write_page
 from playsafe.results import load
-from playsafe.rundir import read_json, write_json
+from playsafe.rundir import RunDir, read_json, seals, write_json
 from playsafe.settings import parse_yaml
+from playsafe.study import weights
+from playsafe.training import _last_complete, check_lora, checks
+from playsafe.training.trainer import COMPLETE
 from playsafe.visible import straight
 
 HOSTILE = "[/] \x1b[31mred\x1b[0m \x9b2J \u202eevil\u202c \u2066x \x07 [bold]b[/bold] \ud800 \U000e0041"
@@ -220,6 +226,62 @@ def test_a_summary_of_somebody_elses_making(tmp_path: Path, change: Callable[[di
     write_json(path, summary)
     with pytest.raises(BadInput, match=r"not a summary of ours|names of suites"):
         load(tmp_path)
+
+
+def test_a_mark_in_a_name_turns_nothing_round_on_the_page(tmp_path: Path) -> None:
+    write_study(tmp_path, steps=2)
+    study = read_json(tmp_path / "study.json") if (tmp_path / "study.json").exists() else {}
+    write_json(tmp_path / "study.json", study | {"name": "a\u202ename\u2066"})
+    page = write_page(tmp_path).read_text(encoding="utf-8")
+    assert "a\\u202ename\\u2066" in page
+    assert not {"\u202e", "\u2066"} & {*page}
+
+
+def test_a_lost_ledger_is_made_good_from_its_copy(tmp_path: Path) -> None:
+    ledger = Ledger(RunDir(tmp_path / "run", {"a": 1}))
+    ledger.begins("answer", {"completions/x.jsonl": "basis"})
+    ledger.finish("answer")
+    for damage in (b"", None):
+        place = tmp_path / "run" / "evaluation.json"
+        if damage is None:
+            place.unlink()
+        else:
+            place.write_bytes(damage)
+        assert not Ledger(ledger.run).begins("answer", {"completions/x.jsonl": "basis"})
+    assert Ledger(ledger.run).begins("answer", {"completions/x.jsonl": "other"})
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_a_models_own_dropout_is_seen(dropout: float) -> None:
+    assert checks.drops(random_model("llama", attention_dropout=dropout)) == (dropout > 0)
+
+
+@pytest.mark.parametrize(
+    ("steps", "share", "rule", "said"),
+    [(19, 0.3, "score", 1), (20, 0.3, "score", 0), (20, 0.0, "score", 1), (20, None, "none", 0)],
+)
+def test_trainings_that_say_little_say_so(steps: int, share: float | None, rule: str, said: int) -> None:
+    assert len(weights._notes(methods.get("sarft"), {"share": share, "rule": rule}, steps)) == said
+
+
+def test_lora_without_a_place_is_refused_before_any_work() -> None:
+    model = random_model("llama")
+    check_lora(model, LoraSettings())
+    with pytest.raises(BadInput, match="nowhere"):
+        check_lora(model, LoraSettings(target_modules=["nowhere"]))
+    assert not any("lora" in name for name, _ in model.named_modules())
+
+
+def test_a_checkpoint_of_which_a_bit_turned_is_not_gone_on_from(tmp_path: Path) -> None:
+    place = tmp_path / "checkpoint-8"
+    place.mkdir()
+    (place / "weights").write_bytes(b"12345678")
+    write_json(place / COMPLETE, seals(place, ["weights"]))
+    assert _last_complete(tmp_path) == (place, 8)
+    (tmp_path / "checkpoint-best").mkdir()  # somebody's own
+    (place / "weights").write_bytes(b"12345679")
+    assert _last_complete(tmp_path) == (None, 0)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-best"]
 
 
 def test_a_link_out_of_a_study_is_not_read(tmp_path: Path) -> None:

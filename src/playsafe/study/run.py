@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from playsafe.errors import PlaysafeError, SystemFault
 from playsafe.rundir import EVENTS, add_event, is_writer, locked, read_jsonl
+from playsafe.secrets import redacted
 from playsafe.study import replies
 from playsafe.study.opening import open_study
 from playsafe.study.plan import Job, Plan
@@ -93,5 +94,6 @@ def _failed(job: Job, error: Exception) -> Outcome:
         return Outcome(
             job, "failed", "there is not enough memory. Make the model, its adapter or batches smaller.", 3
         )
-    line = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+    # redacted here, as a worker's parent has not read the key
+    line = " ".join(redacted(f"{type(error).__name__}: {error}").split())[:500]
     return Outcome(job, "failed", f"{line} (see {EVENTS} in {job.place})", 3)
