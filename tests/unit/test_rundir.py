@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from playsafe import secrets
 from playsafe.errors import BadInput, Busy, SystemFault
 from playsafe.rundir import (
     Damaged,
@@ -229,3 +230,14 @@ def test_another_process_is_told_who_works(tmp_path: Path) -> None:
     with locked(tmp_path), pytest.raises(Busy, match="another process"), locked(tmp_path):
         pass
     assert os.listdir(tmp_path) == []
+
+
+def test_a_key_that_was_read_is_written_into_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_KEY", 'sk-"secret"-of-the-writer')
+    key = secrets.read("SOME_KEY")
+    append_jsonl(tmp_path / "a.jsonl", [{"text": f"it is {key}"}])
+    write_json(tmp_path / "a.json", {"text": f"it is {key}"})
+    write_text(tmp_path / "a.txt", f"it is {key}")
+    assert read_jsonl(tmp_path / "a.jsonl") == [{"text": "it is [key]"}]
+    assert read_json(tmp_path / "a.json") == {"text": "it is [key]"}
+    assert (tmp_path / "a.txt").read_text() == "it is [key]"
